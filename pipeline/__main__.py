@@ -1,0 +1,5 @@
+"""`python -m pipeline` is `cauce`."""
+
+from pipeline.cli.main import main
+
+main()

@@ -1,0 +1,149 @@
+"""The executor: runs one component inside one error boundary, here or in a process of its own."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import resource
+import shutil
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from pipeline.artifacts import Artifact, Property
+from pipeline.component import Component
+from pipeline.context import Context, Progress, RowCount, Verdict
+from pipeline.errors import CauceError, ExecutionError, StorageError, UserCodeError
+from pipeline.usercode import add_to_path
+
+_OURS = ("pipeline", "components")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One execution, as it travels to the process that does it.
+
+    Attributes:
+        component: The class; it is sent by reference.
+        inputs: Artifacts by name; a list where the component takes many.
+        outputs: Artifacts by name, whose `path` is a staging folder.
+        parameters: Resolved parameters.
+        context: The surroundings.
+    """
+
+    component: type[Component]
+    inputs: Mapping[str, Artifact | list[Artifact] | None]
+    outputs: Mapping[str, Artifact]
+    parameters: Mapping[str, Any]
+    context: Context
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an executor left besides files.
+
+    Attributes:
+        properties: Properties of the outputs, by output.
+        verdict: What the node decided.
+        rows: The balance of records.
+        notes: Properties for the execution.
+        error: What went wrong; None if nothing did.
+        peak_memory: The most bytes that the process held; 0 where it had none of its own.
+    """
+
+    properties: Mapping[str, Mapping[str, Property]] = field(default_factory=dict)
+    verdict: Verdict | None = None
+    rows: RowCount | None = None
+    notes: Mapping[str, Property] = field(default_factory=dict)
+    error: CauceError | None = None
+    peak_memory: int = 0
+
+
+def prepare_folders(job: Job) -> None:
+    """Makes the staging folders of a job anew, and its state folder where there is none."""
+    for artifact in job.outputs.values():
+        shutil.rmtree(artifact.path, ignore_errors=True)
+        artifact.path.mkdir(parents=True)
+    shutil.rmtree(job.context.temp, ignore_errors=True)
+    job.context.temp.mkdir(parents=True)
+    job.context.state.mkdir(parents=True, exist_ok=True)
+
+
+def execute(job: Job, report: Callable[[Progress], None]) -> Result:
+    """Runs a job and returns its result; an error is part of the result, its traceback goes to the log."""
+    context = job.context
+    context.report = report
+    add_to_path(context.folders)
+    error: CauceError | None = None
+    try:
+        prepare_folders(job)
+        values: dict[str, Any] = {**job.inputs, **job.outputs, **job.parameters}
+        object.__new__(job.component).execute(context, **values)
+    except Exception as raised:  # noqa: BLE001 - the error boundary around all components
+        context.log.error("%s", "".join(traceback.format_exception(raised)))
+        error = as_cauce_error(raised, context)
+    finally:
+        shutil.rmtree(context.temp, ignore_errors=True)
+    properties = {name: artifact.properties for name, artifact in job.outputs.items()}
+    return Result(properties, context.verdict, context.rows, context.notes, error)
+
+
+def peak_memory() -> int:
+    """Returns the most bytes that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def as_cauce_error(error: BaseException, context: Context) -> CauceError:
+    """Returns the error to show: it names node and, where the user's code raised, file, line and function."""
+    where = _user_frame(error.__traceback__, context.folders)
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if isinstance(error, CauceError):
+        converted: CauceError = error
+    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        converted = StorageError(
+            f"Node '{context.node}': the disk is full ({error.filename or context.temp}).",
+            hint="Make room (cauce gc shows what can go), then: cauce resume",
+        )
+    elif where:
+        converted = UserCodeError(f"Node '{context.node}': {where} raised {text}")
+    else:
+        converted = ExecutionError(f"Node '{context.node}' failed: {text}")
+    converted.__cause__ = error if converted is not error else error.__cause__
+    return converted
+
+
+def _user_frame(trace: TracebackType | None, folders: tuple[Path, ...]) -> str:
+    """Returns `features.py:31 preprocessing_fn` for the innermost frame of user code; empty if none of it was running."""
+    found = ""
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        file = Path(code.co_filename)
+        package = str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0]
+        for folder in folders:
+            if file.is_relative_to(folder) and "site-packages" not in file.parts and package not in _OURS:
+                found = f"{file.relative_to(folder)}:{trace.tb_lineno} {code.co_name}"
+                break
+        trace = trace.tb_next
+    return found
+
+
+def log_to(path: Path, *, descriptors: bool) -> logging.Handler:
+    """Sends Python's log lines to a file, and with `descriptors` all that the process prints, also in native code."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, mode="a", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    if descriptors:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        with path.open("ab") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        logging.getLogger().handlers.clear()
+        logging.getLogger().setLevel(logging.INFO)
+        logging.getLogger().addHandler(handler)
+    return handler

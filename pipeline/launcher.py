@@ -1,0 +1,248 @@
+"""The life of one node: driver, executor, publisher."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.artifacts import Artifact, Property
+from pipeline.cache import user_files
+from pipeline.component import Component, spec_of
+from pipeline.context import Context, Progress, Verdict
+from pipeline.driver import Action, Decision, RunInfo, driver_of
+from pipeline.errors import CauceError, DataError, DefinitionError, ExecutionError, InterruptedRunError, UsageError
+from pipeline.executor import Job, Result, execute, log_to
+from pipeline.metadata import MetadataStore, component_name
+from pipeline.outcome import NodeState, Outcome
+from pipeline.publisher import Publisher
+from pipeline.reporter import Reporter
+from pipeline.resolution import Resolution
+from pipeline.storage import Storage
+from pipeline.workers import Workers
+
+# What a second try cannot mend.
+_FINAL = (DataError, DefinitionError, InterruptedRunError, UsageError)
+
+
+@dataclass
+class Launcher:
+    """Launches nodes of one run; from several threads at once, if wanted.
+
+    Attributes:
+        store: The metadata store.
+        storage: The root folder.
+        run: The run.
+        workers: The processes of executors.
+        reporter: Hears what happens.
+        warm: Modules that later nodes need; imported early, once it is clear that something runs.
+    """
+
+    store: MetadataStore
+    storage: Storage
+    run: RunInfo
+    workers: Workers
+    reporter: Reporter
+    warm: tuple[str, ...] = ()
+    _cancelled: threading.Event = field(default_factory=threading.Event)
+    _warmed: threading.Event = field(default_factory=threading.Event)
+
+    def launch(self, node: Component) -> Outcome:
+        """Launches a node and returns how it ended.
+
+        1. The driver decides; the execution is registered as RUNNING with its inputs before any work.
+        2. The executor works, in staging folders; a failed one is started again as often as the node's `retries` say.
+        3. The publisher makes it true, or records the failure.
+
+        A failure is recorded in the store and is the `error` of the outcome; nothing is raised for it.
+        """
+        started = time.monotonic()
+        execution: int | None = None
+        try:
+            decision = self._decide(node)
+            self.reporter.node_decided(node.id, decision)
+            if decision.action is Action.DONE:
+                outcome = self._already_done(node, decision)
+            else:
+                execution = self._register(node, decision)
+                outcome = self._act(node, execution, decision, started)
+        except CauceError as error:
+            outcome = self._failed(node, execution, error, started)
+        self.reporter.node_finished(node.id, outcome)
+        return outcome
+
+    def cancel(self) -> None:
+        """Stops the executors that run, and lets none start."""
+        self._cancelled.set()
+        self.workers.cancel()
+
+    def _decide(self, node: Component) -> Decision:
+        resolution = Resolution(self.store, self.run.pipeline, self.run.run, self.run.selected)
+        return driver_of(node).decide(node, self.run, resolution, self.store, self.storage)
+
+    def _register(self, node: Component, decision: Decision) -> int:
+        """Records the execution as RUNNING, and keeps the user code that it depends on."""
+        properties: dict[str, Property] = {
+            "reasons": json.dumps(decision.reasons),
+            "action": decision.action.value,
+            "parameters": json.dumps(decision.parameters, default=_as_json, sort_keys=True),
+            "log": str(self.storage.log(self.run.run, node.id)) if decision.action is Action.RUN else "",
+            **decision.notes,
+        }
+        if decision.key is not None:
+            properties |= {"cache_key": decision.key.digest, "cache_parts": decision.key.to_json()}
+            for file in user_files(node, self.run.folders):
+                self.storage.keep_code(file)
+        return self.store.register(self.run.pipeline, self.run.run, node.id, component_name(type(node)), properties, decision.inputs)
+
+    def _act(self, node: Component, execution: int, decision: Decision, started: float) -> Outcome:
+        publisher = Publisher(self.store, self.storage, self.run)
+        if decision.action is Action.SKIP:
+            publisher.skip(execution)
+            return Outcome(node.id, NodeState.SKIPPED, decision.reasons, execution, seconds=time.monotonic() - started)
+        if decision.action is not Action.RUN:
+            publisher.reuse(execution, decision, _timing(started))
+            verdict = _recorded_verdict(decision)
+            state = NodeState.CACHED if decision.action is Action.CACHED else NodeState.SELECTED
+            return self._ended(node, state, decision, execution, decision.outputs, verdict, started)
+        result, staged = self._execute(node, execution, decision)
+        outputs = publisher.publish(node, execution, decision, result, staged, _timing(started))
+        self._forget_state(node, decision)
+        return self._ended(node, NodeState.DONE, decision, execution, outputs, result.verdict, started, result.peak_memory)
+
+    def _ended(
+        self,
+        node: Component,
+        state: NodeState,
+        decision: Decision,
+        execution: int | None,
+        outputs: Mapping[str, tuple[Artifact, ...]],
+        verdict: Verdict | None,
+        started: float,
+        peak_memory: int = 0,
+    ) -> Outcome:
+        if verdict is not None and verdict.blocks:
+            state = NodeState.BLOCKED
+        log = str(self.storage.log(self.run.run, node.id)) if decision.action is Action.RUN else ""
+        return Outcome(
+            node.id, state, decision.reasons, execution, dict(outputs), verdict, None, time.monotonic() - started, peak_memory, log
+        )
+
+    def _already_done(self, node: Component, decision: Decision) -> Outcome:
+        origin = decision.origin
+        state = NodeState.BLOCKED if origin is not None and origin.blocks else NodeState.DONE
+        return Outcome(node.id, state, decision.reasons, origin.id if origin else None, decision.outputs, _recorded_verdict(decision))
+
+    def _failed(self, node: Component, execution: int | None, error: CauceError, started: float) -> Outcome:
+        """Records a failure; one that came before anything was registered gets an execution of its own."""
+        if execution is None:
+            properties: dict[str, Property] = {"reasons": json.dumps(["its driver failed"]), "action": Action.RUN.value}
+            execution = self.store.register(self.run.pipeline, self.run.run, node.id, component_name(type(node)), properties, {})
+        Publisher(self.store, self.storage, self.run).fail(node, execution, error, _timing(started))
+        log = self.storage.log(self.run.run, node.id)
+        state = NodeState.CANCELED if isinstance(error, InterruptedRunError) else NodeState.FAILED
+        return Outcome(
+            node.id,
+            state,
+            (error.message,),
+            execution,
+            error=error,
+            seconds=time.monotonic() - started,
+            log=str(log) if log.exists() else "",
+        )
+
+    def _execute(self, node: Component, execution: int, decision: Decision) -> tuple[Result, dict[str, Artifact]]:
+        """Runs the executor, again where it failed and may be tried again; raises its last error."""
+        attempt = 0
+        while True:
+            job = self._job(node, execution, decision)
+            error = None
+            try:
+                result = self._run_once(node, job)
+                error = result.error
+            except ExecutionError as died:
+                error = died
+            if error is None:
+                return result, dict(job.outputs)
+            if attempt >= node.options.retries or isinstance(error, _FINAL):
+                raise error
+            delay = node.options.retry_delay * 2**attempt
+            attempt += 1
+            self.reporter.node_retried(node.id, attempt, error.message, delay)
+            if self._cancelled.wait(delay):
+                raise InterruptedRunError(f"Node '{node.id}' was stopped with the run.", hint="Go on: cauce resume") from error
+
+    def _job(self, node: Component, execution: int, decision: Decision) -> Job:
+        declared = spec_of(type(node))
+        staging = self.storage.staging(execution)
+        key = decision.key.digest if decision.key else str(execution)
+        context = Context(
+            pipeline=self.run.pipeline,
+            run=self.run.run,
+            node=node.id,
+            execution=execution,
+            project=self.run.project,
+            code=self.run.folders[0] if self.run.folders else self.run.project,
+            temp=staging / ".temp",
+            state=self.storage.state(self.run.run, node.id, key),
+            beam_args=(*self.run.beam_args, *node.options.beam_args),
+        )
+        inputs: dict[str, Artifact | list[Artifact] | None] = {}
+        for name, wanted in declared.inputs.items():
+            found = decision.inputs.get(name, ())
+            if len(found) > 1 and not wanted.many:
+                raise ExecutionError(f"Node '{node.id}': input '{name}' takes one {wanted.type.TYPE_NAME}. Received: {len(found)}.")
+            inputs[name] = list(found) if wanted.many and found else next(iter(found), None)
+        outputs = {name: channel.type(path=staging / name) for name, channel in node.outputs.items()}
+        return Job(type(node), inputs, outputs, decision.parameters, context)
+
+    def _run_once(self, node: Component, job: Job) -> Result:
+        if self._cancelled.is_set():
+            raise InterruptedRunError(f"Node '{node.id}' was stopped before it began.", hint="Go on: cauce resume")
+        log = self.storage.log(self.run.run, node.id)
+
+        def progress(news: Progress) -> None:
+            self.reporter.node_progress(node.id, news)
+
+        if not type(node).isolated and node.options.timeout is None:
+            handler = log_to(log, descriptors=False)
+            job.context.log.addHandler(handler)
+            try:
+                return execute(job, progress)
+            finally:
+                job.context.log.removeHandler(handler)
+                handler.close()
+        if not self._warmed.is_set():
+            self._warmed.set()
+            self.workers.warm(self.warm)
+        return self.workers.run(
+            job,
+            needs=type(node).needs,
+            log=log,
+            timeout=node.options.timeout,
+            progress=progress,
+            memory=lambda resident: self.reporter.node_memory(node.id, resident),
+        )
+
+    def _forget_state(self, node: Component, decision: Decision) -> None:
+        if decision.key is not None:
+            self.storage.remove(self.storage.state(self.run.run, node.id, decision.key.digest))
+
+
+def _timing(started: float) -> dict[str, Property]:
+    return {"seconds": round(time.monotonic() - started, 4)}
+
+
+def _recorded_verdict(decision: Decision) -> Verdict | None:
+    origin = decision.origin
+    if origin is None or not origin.verdict:
+        return None
+    return Verdict(origin.verdict, origin.verdict_reasons, origin.blocks)
+
+
+def _as_json(value: Any) -> Any:
+    """Returns a parameter that JSON does not know as what it is shown as."""
+    return getattr(value, "__dict__", None) or str(value)

@@ -1,0 +1,132 @@
+"""The publisher: makes the result of an executor true. Files first, one metadata transaction second."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipeline.artifacts import Artifact, ArtifactState, Property
+from pipeline.component import Component, spec_of
+from pipeline.driver import Action, Decision, RunInfo
+from pipeline.errors import CauceError, ExecutionError, InterruptedRunError
+from pipeline.executor import Result
+from pipeline.hashing import digest_tree, files_below, size_of
+from pipeline.metadata import MetadataStore
+from pipeline.records import EventKind, ExecutionState
+from pipeline.resolution import ArtifactGroups
+from pipeline.storage import Storage, check_payload
+
+_COPIED = ("verdict", "verdict_reasons", "blocks", "rows_read", "rows_written", "rows_dropped")
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Publishes the results of one run.
+
+    Attributes:
+        store: The metadata store.
+        storage: The root folder.
+        run: The run.
+    """
+
+    store: MetadataStore
+    storage: Storage
+    run: RunInfo
+
+    def publish(
+        self,
+        node: Component,
+        execution: int,
+        decision: Decision,
+        result: Result,
+        staged: Mapping[str, Artifact],
+        timing: Mapping[str, Property],
+    ) -> ArtifactGroups:
+        """Publishes what a successful executor wrote; returns the outputs by name.
+
+        1. The balance of records is checked, and each payload.
+        2. Each payload is digested and renamed to its final place.
+        3. One transaction records state, artifacts, events and contexts.
+
+        Raises:
+            CauceError: If records were lost, or an output is empty or cannot be published.
+        """
+        _check_rows(node, result)
+        outputs: ArtifactGroups = {}
+        for name, artifact in staged.items():
+            artifact.properties.update(result.properties.get(name, {}))
+            if self._may_stay_empty(node, name, artifact, result):
+                continue
+            check_payload(artifact, name)
+            outputs[name] = (self._commit(node, name, artifact, execution),)
+        key = decision.key.digest if decision.key else None
+        properties = {**decided(result), **result.notes, **timing}
+        self.store.publish(execution, ExecutionState.COMPLETE, properties, outputs, cache_key=key)
+        self.storage.discard(execution)
+        return outputs
+
+    def reuse(self, execution: int, decision: Decision, timing: Mapping[str, Property]) -> None:
+        """Publishes a cache hit, or a selection from history: an execution whose outputs are earlier artifacts."""
+        resolved = decision.action is Action.RESOLVED
+        origin = decision.origin
+        properties: dict[str, Property] = dict(timing)
+        if origin is not None:
+            properties |= {name: value for name, value in origin.properties.items() if name in _COPIED}
+            properties["cached_from"] = origin.id
+        self.store.publish(
+            execution,
+            ExecutionState.COMPLETE if resolved else ExecutionState.CACHED,
+            properties,
+            decision.outputs,
+            kind=EventKind.INTERNAL_OUTPUT if resolved else EventKind.OUTPUT,
+            cache_key=decision.key.digest if decision.key else None,
+        )
+
+    def skip(self, execution: int) -> None:
+        """Publishes that a node was skipped; its reasons are registered with it."""
+        self.store.publish(execution, ExecutionState.CANCELED, {"verdict": "skipped"})
+
+    def fail(self, node: Component, execution: int, error: CauceError, timing: Mapping[str, Property]) -> None:
+        """Publishes a failure and removes what the executor left; its log stays."""
+        state = ExecutionState.CANCELED if isinstance(error, InterruptedRunError) else ExecutionState.FAILED
+        self.storage.discard_unpublished(self.run.pipeline, node.id, execution)
+        self.store.publish(execution, state, {"error": str(error), "error_type": type(error).__name__, **timing})
+
+    def _may_stay_empty(self, node: Component, name: str, artifact: Artifact, result: Result) -> bool:
+        optional = spec_of(type(node)).outputs[name].optional
+        return optional and next(files_below(artifact.path), None) is None
+
+    def _commit(self, node: Component, name: str, artifact: Artifact, execution: int) -> Artifact:
+        final = self.storage.final(self.run.pipeline, node.id, name, execution)
+        artifact.digest, artifact.size = digest_tree(artifact.path), size_of(artifact.path)
+        self.storage.commit(artifact.path, final)
+        artifact.path = final
+        artifact.name = f"{self.run.pipeline}/{self.run.run}/{node.id}/{name}/{execution}"
+        artifact.producer = node.id
+        artifact.state = ArtifactState.LIVE
+        return artifact
+
+
+def decided(result: Result) -> dict[str, Property]:
+    """Returns verdict and balance of records as properties of an execution."""
+    properties: dict[str, Property] = {}
+    if result.verdict is not None:
+        properties["verdict"] = result.verdict.kind
+        properties["verdict_reasons"] = json.dumps(result.verdict.reasons)
+        properties["blocks"] = int(result.verdict.blocks)
+    if result.rows is not None:
+        properties["rows_read"] = result.rows.read
+        properties["rows_written"] = json.dumps(dict(result.rows.written))
+        properties["rows_dropped"] = json.dumps(dict(result.rows.dropped))
+    properties["peak_memory"] = result.peak_memory
+    return properties
+
+
+def _check_rows(node: Component, result: Result) -> None:
+    if result.rows is not None and result.rows.missing != 0:
+        rows = result.rows
+        raise ExecutionError(
+            f"Node '{node.id}' read {rows.read:,} records, wrote {sum(rows.written.values()):,}, dropped {sum(rows.dropped.values()):,}: "
+            f"{abs(rows.missing):,} are {'missing' if rows.missing > 0 else 'too many'}. Nothing was published."
+        )

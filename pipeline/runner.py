@@ -1,0 +1,194 @@
+"""Runs a pipeline: from its definition to the recorded result."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import secrets
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.artifacts import Property
+from pipeline.definition import Pipeline
+from pipeline.driver import RunInfo
+from pipeline.errors import UsageError
+from pipeline.launcher import Launcher
+from pipeline.loading import Definition, module_name
+from pipeline.metadata import MetadataStore
+from pipeline.outcome import NodeState, RunResult
+from pipeline.records import RunState
+from pipeline.recovery import recover
+from pipeline.reporter import Reporter
+from pipeline.scheduling import Progression, run_locally
+from pipeline.storage import Storage
+from pipeline.version import __version__
+from pipeline.workers import Workers
+
+RUNNERS = ("local", "beam")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run.
+
+    Attributes:
+        root: Root folder of artifacts.
+        metadata: URL of the metadata store.
+        settings: Parameters to set, `{"trainer.train_steps": "200"}`.
+        start: Run from these nodes on; upstream outputs come from the latest run.
+        end: Run up to these nodes.
+        only: Run only these nodes.
+        cache: Whether earlier results may be reused.
+        rerun: Nodes whose earlier results may not be reused.
+        parallel: How many nodes may run at once; the number of processors if 0.
+        runner: `local` (threads and processes) or `beam` (the graph as a Beam pipeline).
+        beam_args: Arguments of Beam, after those of the pipeline.
+        resume: Id of a run to go on with; None for a new run.
+    """
+
+    root: Path
+    metadata: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    start: tuple[str, ...] = ()
+    end: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    cache: bool = True
+    rerun: tuple[str, ...] = ()
+    parallel: int = 0
+    runner: str = "local"
+    beam_args: tuple[str, ...] = ()
+    resume: str | None = None
+
+
+def new_run_id() -> str:
+    """Returns an id that sorts by time and does not repeat: `20260131-235959-3f2a9c`."""
+    return time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + secrets.token_hex(3)
+
+
+def run_info(definition: Definition, options: RunOptions, run: str) -> RunInfo:
+    """Applies the options to a definition's pipeline; returns what its nodes share.
+
+    Raises:
+        UsageError: For an unknown node or parameter.
+    """
+    pipeline = definition.pipeline
+    pipeline.set_parameters(options.settings)
+    return RunInfo(
+        pipeline=pipeline.name,
+        run=run,
+        project=definition.project,
+        definition=definition.file,
+        folders=definition.folders,
+        selected=pipeline.select(start=options.start, end=options.end, only=options.only),
+        beam_args=(*pipeline.beam_args, *options.beam_args),
+        cache=options.cache,
+        rerun=frozenset(pipeline[id].id for id in options.rerun),
+    )
+
+
+def run_pipeline(definition: Definition, options: RunOptions, reporter: Reporter) -> RunResult:
+    """Runs a pipeline to its end and records how it went.
+
+    Ctrl-C stops it cleanly and leaves a run that can be resumed.
+
+    Args:
+        definition: A loaded definition.
+        options: How to run.
+        reporter: Hears what happens.
+
+    Raises:
+        UsageError: For wrong options, or a run that another process is doing.
+        MetadataError, StorageError: If store or root cannot be opened.
+    """
+    if options.runner not in RUNNERS:
+        raise UsageError(f"Expected a runner of: {', '.join(RUNNERS)}. Received: {options.runner!r}")
+    run = options.resume or new_run_id()
+    info = run_info(definition, options, run)
+    storage = Storage(options.root)
+    store = MetadataStore(options.metadata)
+    for found in recover(store, storage):
+        if found.id != run:
+            reporter.note(f"Run {found.id} of '{found.pipeline}' was interrupted. Go on with it: cauce resume {found.id}")
+    started = time.monotonic()
+    with ExitStack() as stack:
+        stack.enter_context(storage.run_lock(run))
+        store.begin_run(info.pipeline, run, _run_properties(definition, options, storage, store, run))
+        workers = Workers(storage.log(run, "worker-server"), [(module_name(definition.file), definition.file)])
+        stack.callback(workers.close)
+        launcher = Launcher(store, storage, info, workers, reporter, warm=modules_to_warm(definition.pipeline, info))
+        reporter.run_started(
+            info, [node.id for node in definition.pipeline.nodes if node.id in info.selected], str(storage.log(run, "x").parent)
+        )
+        progression = _run_nodes(definition.pipeline, info, launcher, options, storage, store, run)
+        result = _result(info, progression, time.monotonic() - started)
+        store.update_run(run, {"state": result.state.value, "reason": result.reason, "ended": int(time.time() * 1000)})
+    reporter.run_finished(result)
+    return result
+
+
+def _run_nodes(
+    pipeline: Pipeline, info: RunInfo, launcher: Launcher, options: RunOptions, storage: Storage, store: MetadataStore, run: str
+) -> Progression:
+    """Runs the nodes; an error of ours, not of a node, is recorded as the run's end before it goes on."""
+    progression = Progression(pipeline, info.selected)
+    parallel = options.parallel or os.cpu_count() or 1
+    try:
+        if options.runner == "beam":
+            from pipeline.beam_runner import run_on_beam
+
+            run_on_beam(pipeline, progression, launcher, parallel=parallel)
+        else:
+            run_locally(progression, launcher.launch, parallel=parallel, stop=launcher.cancel)
+    except BaseException as error:
+        store.update_run(
+            run, {"state": RunState.FAILED.value, "reason": f"{type(error).__name__}: {error}", "ended": int(time.time() * 1000)}
+        )
+        raise
+    return progression
+
+
+def modules_to_warm(pipeline: Pipeline, info: RunInfo) -> tuple[str, ...]:
+    """Returns the modules that the nodes need, those of the first nodes first."""
+    kinds = [type(node) for node in pipeline.nodes if node.id in info.selected and type(node).isolated]
+    return tuple(dict.fromkeys(module for kind in kinds for module in kind.needs))
+
+
+def _run_properties(definition: Definition, options: RunOptions, storage: Storage, store: MetadataStore, run: str) -> dict[str, Property]:
+    properties: dict[str, Property] = {
+        "definition": str(definition.file),
+        "root": str(storage.root),
+        "host": socket.gethostname(),
+        "settings": json.dumps(dict(options.settings)),
+        "selection": json.dumps({"start": options.start, "end": options.end, "only": options.only}),
+        "cache": int(options.cache),
+        "rerun": json.dumps(options.rerun),
+        "runner": options.runner,
+        "beam_args": json.dumps(options.beam_args),
+        "cauce_version": __version__,
+        "python_version": platform.python_version(),
+        "reason": "",
+    }
+    if options.resume is None:
+        properties["started"] = int(time.time() * 1000)
+    return properties
+
+
+def _result(info: RunInfo, progression: Progression, seconds: float) -> RunResult:
+    outcomes = progression.in_order()
+    by_state = {state: [outcome for outcome in outcomes if outcome.state is state] for state in NodeState}
+    state, reason = RunState.DONE, ""
+    if by_state[NodeState.FAILED]:
+        state, reason = RunState.FAILED, "; ".join(f"{outcome.node} failed: {outcome.reasons[0]}" for outcome in by_state[NodeState.FAILED])
+    elif by_state[NodeState.BLOCKED]:
+        first = by_state[NodeState.BLOCKED][0]
+        state, reason = RunState.BLOCKED, f"{first.node}: {'; '.join(first.verdict.reasons) if first.verdict else ''}"
+    elif progression.interrupted:
+        state, reason = RunState.INTERRUPTED, "stopped by the user"
+    elif outcomes and all(outcome.state in (NodeState.CACHED, NodeState.SELECTED) for outcome in outcomes):
+        reason = "nothing changed"
+    return RunResult(info.run, info.pipeline, state, reason, outcomes, seconds)

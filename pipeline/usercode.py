@@ -1,0 +1,160 @@
+"""User code: Python files beside the definition, loaded by path, and digested with every local module that they import.
+
+Local means: a file below one of the project's folders. Those folders stand behind the installed packages on `sys.path`, so a
+user's `model.py` can never shadow a library; a file that a library would shadow is refused by name.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pipeline.errors import DefinitionError, UserCodeError, did_you_mean
+
+
+@dataclass(frozen=True)
+class CodeReference:
+    """A reference to user code as definitions write it: `module`, or `module:function`."""
+
+    module: str
+    function: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> CodeReference:
+        """Parses `features:preprocessing_fn`, `model`, `lib.model:run_fn` or `model.py:run_fn`."""
+        module, _, function = text.partition(":")
+        module = module.removesuffix(".py").replace("/", ".")
+        if not module or not all(part.isidentifier() for part in module.split(".")):
+            raise DefinitionError(f"Expected user code as 'module:function', for example 'features:preprocessing_fn'. Received: {text!r}")
+        return cls(module, function or None)
+
+    def file(self, folders: Iterable[Path]) -> Path:
+        """Returns the module's file below the first of `folders` that has it.
+
+        Raises:
+            DefinitionError: If there is none, naming the places that were looked at.
+        """
+        looked = []
+        for folder in folders:
+            found = _module_file(self.module, folder)
+            if found is not None:
+                return found
+            looked.append(str(folder / (self.module.replace(".", "/") + ".py")))
+        raise DefinitionError(f"There is no user module '{self.module}'. Expected one of: {', '.join(looked)}.")
+
+
+def _module_file(name: str, folder: Path) -> Path | None:
+    base = folder.joinpath(*name.split("."))
+    return next((file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()), None)
+
+
+def add_to_path(folders: Iterable[Path]) -> None:
+    """Puts the project's folders at the end of `sys.path`, once."""
+    for folder in map(str, folders):
+        if folder not in sys.path:
+            sys.path.append(folder)
+
+
+def load_module(name: str, file: Path) -> ModuleType:
+    """Loads a file as module `name`; the same file is loaded once.
+
+    Raises:
+        DefinitionError: If a library already has that name.
+        UserCodeError: If the module raises while it is imported.
+    """
+    loaded = sys.modules.get(name)
+    if loaded is not None:
+        if Path(getattr(loaded, "__file__", None) or "").resolve() == file.resolve():
+            return loaded
+        raise DefinitionError(f"{file} cannot be loaded: '{name}' is the name of another module, {loaded!r}.", hint="Rename the file.")
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise DefinitionError(f"{file} is not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise UserCodeError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
+    return module
+
+
+def load_function(text: str, folders: Iterable[Path], *, default: str | None = None) -> Callable[..., Any]:
+    """Returns the function that `module:function` refers to; `default` names it where the reference does not.
+
+    Raises:
+        DefinitionError: If the module or the function does not exist.
+        UserCodeError: If the module raises while it is imported.
+    """
+    folders = list(folders)
+    reference = CodeReference.parse(text)
+    add_to_path(folders)
+    module = load_module(reference.module, reference.file(folders))
+    name = reference.function or default or ""
+    function = getattr(module, name, None)
+    if not callable(function):
+        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise DefinitionError(f"{module.__file__} has no function '{name}'.{did_you_mean(name, known)}")
+    return function  # type: ignore[no-any-return]
+
+
+def local_files(file: Path, folders: Iterable[Path], *, within: Path | None = None) -> list[Path]:
+    """Returns `file` and every local module that it imports, directly or not, sorted.
+
+    Imports are read from the source without running it, also those inside functions. A module whose name is computed at run
+    time is not seen. With `within`, only modules below that folder count, without the folder's own `__init__`, which gathers
+    them all.
+    """
+    roots = tuple(folder.resolve() for folder in folders)
+    found: set[Path] = set()
+    waiting = [file.resolve()]
+    while waiting:
+        current = waiting.pop()
+        if current in found or (within is not None and (not current.is_relative_to(within) or current == within / "__init__.py")):
+            continue
+        found.add(current)
+        waiting.extend(_local_imports(current, roots))
+    return sorted(found)
+
+
+def _local_imports(file: Path, folders: tuple[Path, ...]) -> list[Path]:
+    found: list[Path] = []
+    for level, base, names in _imports(file, file.stat().st_mtime_ns):
+        roots = (file.parents[level - 1],) if level else folders
+        for name in [base, *(f"{base}.{name}".strip(".") for name in names)]:
+            found.extend(_existing(name, roots))
+    return found
+
+
+@functools.cache
+def _imports(file: Path, changed: int) -> tuple[tuple[int, str, tuple[str, ...]], ...]:
+    """Returns level, module and names of each import statement of a file as it was when it last `changed`."""
+    try:
+        tree = ast.parse(file.read_bytes(), filename=str(file))
+    except SyntaxError as error:
+        raise UserCodeError(f"{file}, line {error.lineno}: {error.msg}") from error
+    found: list[tuple[int, str, tuple[str, ...]]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.extend((0, alias.name, ()) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            found.append((node.level, node.module or "", tuple(alias.name for alias in node.names)))
+    return tuple(found)
+
+
+def _existing(name: str, folders: tuple[Path, ...]) -> Iterable[Path]:
+    """Yields the files that importing `name` runs: the packages on the way, and the module."""
+    parts = name.split(".") if name else []
+    for folder in folders:
+        for end in range(1, len(parts) + 1):
+            found = _module_file(".".join(parts[:end]), folder)
+            if found is not None:
+                yield found.resolve()
