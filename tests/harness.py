@@ -30,6 +30,7 @@ def run(
     inputs: dict[str, Any] | None = None,
     project: Path | None = None,
     code: Path | None = None,
+    beam_args: tuple[str, ...] = (),
     **parameters: Any,
 ) -> Outputs:
     """Executes `kind` on artifacts, with the defaults of its parameters, through its own driver; returns its outputs."""
@@ -37,7 +38,7 @@ def run(
     number = sum(1 for _ in tmp_path.glob("execution-*"))
     base = tmp_path / f"execution-{number}"
     project = project or tmp_path
-    context = Context("test", "run", kind.__name__, number, project, code or project, base / ".temp", base / ".state")
+    context = Context("test", "run", kind.__name__, number, project, code or project, base / ".temp", base / ".state", beam_args)
     artifacts = {name: declared.type(base / name) for name, declared in spec.outputs.items()}
     for folder in (context.temp, context.state, *(artifact.path for artifact in artifacts.values())):
         folder.mkdir(parents=True)

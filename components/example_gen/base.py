@@ -1,0 +1,72 @@
+"""What all ExampleGens have in common: their driver, and the checks of their parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from components.example_gen.driver import InputDriver
+from components.example_gen.inputs import ResolvedInput, patterns_of
+from pipeline.component import Component
+from pipeline.errors import DefinitionError
+
+InputPattern = str | tuple[str, ...] | dict[str, str] | dict[str, tuple[str, ...]]
+"""One pattern, several, or those of each given split."""
+
+DEFAULT_SPLITS = {"train": 2, "eval": 1}
+
+_SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_LARGEST_TOTAL = 1_000_000
+
+
+class FileExampleGen(Component):
+    """Base of the components that read files; see `CsvExampleGen` for the parameters that they share."""
+
+    driver = InputDriver
+
+    def validate(self) -> None:
+        """Checks the parameters that all of them share."""
+        values = self.parameters
+        patterns = [pattern for _, pattern in patterns_of(values["input"])]
+        if values["span"] is not None and not any(pattern.has_span for pattern in patterns):
+            raise self._error(f"span={values['span']} is given, and input has no {{SPAN}}: '{patterns[0].text}'.")
+        if values["version"] is not None and not any(pattern.has_version for pattern in patterns):
+            raise self._error(f"version={values['version']} is given, and input has no {{VERSION}}: '{patterns[0].text}'.")
+        if values["split_by"] is not None and values["stratify_by"] is not None:
+            raise self._error("split_by and stratify_by exclude one another.")
+        if isinstance(values["input"], Mapping):
+            self._check_given_splits(values["input"])
+        self._check_splits(values["splits"])
+        if values["shards"] is not None and values["shards"] < 1:
+            raise self._error(f"shards must be 1 or more. Received: {values['shards']}")
+
+    def _check_given_splits(self, given: Mapping[str, object]) -> None:
+        self._check_names(given)
+        for name, default in (("splits", DEFAULT_SPLITS), ("split_by", None), ("stratify_by", None)):
+            if self.parameters[name] != default:
+                raise self._error(f"input names the files of each split ({', '.join(given)}), so {name} cannot be given too.")
+
+    def _check_splits(self, splits: Mapping[str, int]) -> None:
+        if not splits:
+            raise self._error("splits is empty. Expected names with weights, such as {'train': 2, 'eval': 1}.")
+        self._check_names(splits)
+        for name, weight in splits.items():
+            if weight < 1:
+                raise self._error(f"the weight of split '{name}' must be 1 or more. Received: {weight}")
+        if sum(splits.values()) > _LARGEST_TOTAL:
+            raise self._error(f"the weights of the splits may add up to {_LARGEST_TOTAL:,}. Received: {sum(splits.values()):,}")
+
+    def _check_names(self, names: Mapping[str, object]) -> None:
+        for name in names:
+            if not _SPLIT_NAME.fullmatch(name):
+                raise self._error(f"a split's name may hold letters, digits, '_', '-' and '.'. Received: '{name}'")
+
+    def _error(self, message: str) -> DefinitionError:
+        return DefinitionError(f"Node '{self.id}': {message}")
+
+
+def resolved(value: object) -> ResolvedInput:
+    """Returns what the driver put in the place of `input`."""
+    if not isinstance(value, ResolvedInput):
+        raise TypeError(f"Expected an input that InputDriver has resolved. Received: {value!r}")
+    return value

@@ -1,0 +1,100 @@
+"""ImportExampleGen, and the reader of TFRecord files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.example_gen.base import DEFAULT_SPLITS, FileExampleGen, InputPattern, resolved
+from components.example_gen.inputs import InputFile
+from components.example_gen.parts import OutputOptions
+from components.example_gen.reading import Block, Rows
+from components.example_gen.writing import write_examples
+from components.records import decode_records, read_records
+from pipeline.artifacts import Examples
+from pipeline.component import Output
+from pipeline.context import Context
+from pipeline.errors import DataError
+
+
+class ImportExampleGen(FileExampleGen):
+    """Copies TFRecord files of `tf.train.Example`, plain or compressed with gzip, into splits.
+
+    Each record is parsed and then written unchanged. The hash that chooses its split is taken from its features in the order of
+    their names, so that it does not depend on the order in which another program wrote them.
+
+    Outputs:
+        examples: `Split-<name>/data_tfrecord-*.gz`; rows per split and features with type and missing values in its summary.
+
+    Args:
+        input: Pattern of the files, several patterns, or a dict of split to pattern; see `CsvExampleGen`.
+        splits: Names and weights of the splits. Default: two of three records in `train`, one in `eval`; see `CsvExampleGen`.
+        split_by: A feature, integers or strings; records with the same value are in one split. Default: None.
+        stratify_by: A label; each of its classes is divided in the exact proportions. Default: None.
+        span: Number of the span to read; a negative one counts from the latest, -1. Default: None, the latest.
+        version: Number of the version within the span, in the same way. Default: None, the latest.
+        shards: Files per split. Default: None, one per 64 MiB before compression.
+
+    Raises:
+        DataError: If a pattern matches nothing, a file is cut off or damaged, a record is not a `tf.train.Example` (file and record
+            are named), a feature has different types, a file changes meanwhile, or a split gets no record.
+
+    Example:
+        examples = ImportExampleGen(input={"train": "data/imported/train-*.gz", "eval": "data/imported/eval-*.gz"})
+    """
+
+    needs = ("google_crc32c", "numpy", "pandas", "pyarrow.compute", "tfx_bsl.coders.example_coder")
+    libraries = ("pyarrow", "tfx-bsl")
+
+    def execute(
+        self,
+        context: Context,
+        examples: Output[Examples],
+        *,
+        input: InputPattern,
+        splits: dict[str, int] = DEFAULT_SPLITS,
+        split_by: str | None = None,
+        stratify_by: str | None = None,
+        span: int | None = None,
+        version: int | None = None,
+        shards: int | None = None,
+    ) -> None:
+        """Reads the files and writes the splits."""
+        found = resolved(input)
+        context.progress(f"reading {found}")
+        write_examples(context, examples, found, RecordReader(), OutputOptions(splits, split_by, stratify_by, shards))
+
+
+@dataclass(frozen=True)
+class RecordReader:
+    """The records of TFRecord files; their features are known when all records were read."""
+
+    columns: None = None
+
+    def blocks(self, file: InputFile) -> Iterator[Block]:
+        """Yields the records of a file."""
+        first = 0
+        for records in read_records(file.path):
+            if first == 0:
+                _refuse_sequences(file.path, records[0])
+            yield Block(file, first, len(records), records)
+            first += len(records)
+        if first == 0:
+            raise DataError(f"{file.path} has no records.", hint="Remove it, or write it again.")
+
+    def decode(self, block: Block) -> Rows:
+        """Returns the features of some records, and the records themselves."""
+        return Rows(decode_records(block.content, file=block.file.path, first=block.first), block.content)
+
+
+def _refuse_sequences(path: Path, record: bytes) -> None:
+    """A SequenceExample parses as an Example, and its sequences (field 2) would be lost without a word."""
+    length = shift = 0
+    for place, byte in enumerate(record[1:11], 2):
+        length |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            if record[:1] == b"\x0a" and record[place + length : place + length + 1] == b"\x12":
+                raise DataError(f"{path} holds tf.train.SequenceExample. Expected tf.train.Example.")
+            return
