@@ -1,0 +1,179 @@
+"""Evaluator: how good the model is, slice by slice, and whether it is good enough."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from components.evaluator.driver import EvaluatorDriver
+from components.evaluator.metric_names import PLOTS, check_metric
+from components.evaluator.threshold import Threshold, normalise_slices
+from components.records import shard_files
+from components.schema_file import read_schema_of
+from components.serving import serving_path
+from components.tensorflow_setup import grow_gpu_memory
+from pipeline.artifacts import Examples, Model, ModelBlessing, ModelEvaluation, Schema
+from pipeline.component import Component, Input, Output, spec_of
+from pipeline.context import Context
+from pipeline.errors import DefinitionError
+from pipeline.usercode import add_to_path
+
+
+class Evaluator(Component):
+    """Evaluates a model with TensorFlow Model Analysis (TFMA), compares it with a baseline, and blesses it or not.
+
+    A model is blessed if it keeps every threshold on every slice that the threshold names. Without thresholds there is no
+    blessing. Without a baseline model, as in the first run, only bounds on values are judged. Not to be blessed is a result and no
+    failure; the reasons are in words in `blessing.json`.
+
+    On the local runner the rows are evaluated in this process; with `--runner` of another kind among the `beam_args` they are
+    evaluated there, file by file. What TFMA can compute over columns is computed so; if a config asks for anything else (metrics
+    per query, of several outputs, of your own), TFMA's own pipeline does all of it, many times slower, and the log says so.
+
+    Inputs:
+        examples: The rows, as they were before the transform.
+        model: A SavedModel whose `serving_default` takes serialized examples. If it has a signature `transform_features`, a label,
+            a weight or a slice may be one of its outputs; if label or weight are in both, the transform's is taken, for a slice the
+            example's.
+        baseline_model: The model to compare with, usually the latest blessed one; optional.
+        schema: Tells the types of the features, which saves reading the others; optional.
+
+    Outputs:
+        evaluation: TFMA's result files, which `tfma.load_eval_result` reads, and `summary.json`
+            (`schemas/summaries/ModelEvaluation.json`).
+        blessing: `BLESSED` or `NOT_BLESSED`, and `blessing.json` (`schemas/summaries/ModelBlessing.json`).
+
+    Args:
+        label: Name of the label. Default: none; needed unless `eval_config` is given.
+        metrics: Names of metrics of TFMA or Keras, such as `AUC`, `RootMeanSquaredError` or `SparseCategoricalAccuracy`; those of the
+            thresholds are added. They are not a number where a prediction is not. Default: none but those.
+        slices: Where they are computed besides on all rows: `["payment_type", ["trip_start_day", "trip_start_hour"]]`; each item, a
+            feature or a crossing of features, is one slice per value; `payment_type=Cash` is one slice. Default: none.
+        thresholds: What makes the model good enough. Default: none, and so no blessing.
+        splits: Splits to evaluate, together. Default: `("eval",)`.
+        prediction: The output of the serving signature to judge. Default: None, the only one, or the one with a usual name.
+        weight: A numeric feature that holds the weight of a row. Default: None, all weigh the same.
+        plots: Names of plots of TFMA, such as `CalibrationPlot`. Default: none.
+        confidence_intervals: `bootstrap` or `jackknife`, with 20 samples, 95 %. Default: None, without.
+        min_slice_size: Slices with fewer rows are not computed, and not judged. Default: 1.
+        eval_config: A file with a TFMA `EvalConfig` as text, instead of all of the above but splits. Default: None.
+
+    Raises:
+        DefinitionError: If a metric is not known, there is nothing to compute, or `eval_config` is not the only one to say it.
+        DataError: If label, weight or a slice cannot be found, a row has no label, or a split has no rows.
+
+    Example:
+        evaluator = Evaluator(
+            examples,
+            trainer.model,
+            baseline_model=champion,
+            label="big_tip",
+            metrics=["AUC", "BinaryAccuracy"],
+            slices=["trip_start_hour"],
+            thresholds=[Threshold("AUC", at_least=0.8, not_worse_than_baseline_by=0.01)],
+        )
+    """
+
+    driver = EvaluatorDriver
+    needs = ("tensorflow_model_analysis",)
+    libraries = ("tensorflow-model-analysis", "tensorflow")
+
+    def validate(self) -> None:
+        """Checks names, and that the parameters say one thing once."""
+        given = self.parameters
+        if given["eval_config"] is not None:
+            defaults = spec_of(type(self)).parameters
+            doubled = [name for name in _REPLACED if given[name] != defaults[name].default]
+            if doubled:
+                raise DefinitionError(f"Node '{self.id}': eval_config says it all. Leave out: {', '.join(doubled)}.")
+            return
+        if not given["label"]:
+            raise DefinitionError(f"Node '{self.id}' (Evaluator) needs the parameter 'label': str, or 'eval_config': str.")
+        if not given["metrics"] and not given["thresholds"]:
+            raise DefinitionError(f"Node '{self.id}': there is no metric to compute.", hint="For example: metrics=['AUC'].")
+        for name in given["metrics"]:
+            check_metric(name)
+        for name in given["plots"]:
+            check_metric(name, PLOTS, "plot")
+        normalise_slices(given["slices"], f"Node '{self.id}'")
+
+    def execute(
+        self,
+        context: Context,
+        examples: Input[Examples],
+        model: Input[Model],
+        evaluation: Output[ModelEvaluation],
+        blessing: Output[ModelBlessing],
+        baseline_model: Input[Model] | None,
+        schema: Input[Schema] | None,
+        *,
+        label: str = "",
+        metrics: tuple[str, ...] = (),
+        slices: tuple[str | list[str] | tuple[str, ...], ...] = (),
+        thresholds: tuple[Threshold, ...] = (),
+        splits: tuple[str, ...] = ("eval",),
+        prediction: str | None = None,
+        weight: str | None = None,
+        plots: tuple[str, ...] = (),
+        confidence_intervals: Literal["bootstrap", "jackknife"] | None = None,
+        min_slice_size: int = 1,
+        eval_config: str | None = None,
+    ) -> None:
+        """Evaluates the model and judges it."""
+        from components.evaluator import config, results, verdict
+        from components.evaluator import evaluation as evaluations
+
+        request = config.Request(
+            label=label,
+            prediction=prediction,
+            weight=weight,
+            metrics=metrics,
+            plots=plots,
+            slices=normalise_slices(slices, f"Node '{context.node}'"),
+            thresholds=thresholds,
+            confidence_intervals=confidence_intervals,
+            min_slice_size=min_slice_size,
+        )
+        if eval_config is not None:
+            add_to_path(context.folders)  # a config may name metrics in modules of the project
+        written = config.build_config(request) if eval_config is None else config.read_config(context.path(eval_config))
+        grow_gpu_memory()
+        context.progress("loading the models")
+        prepared = evaluations.prepare(
+            written,
+            [file for split in splits for file in shard_files(examples.split_path(split))],
+            serving_path(model.path),
+            None if baseline_model is None else serving_path(baseline_model.path),
+            None if schema is None else read_schema_of(schema),
+            evaluation.path,
+        )
+        context.progress("evaluating")
+        evaluations.run(prepared, context)
+        found = results.read_results(evaluation.path)
+        context.progress("judging", rows=found[0].examples if found else None)
+        labels = ", ".join(sorted({spec.label_key for spec in prepared.config.model_specs}))
+        evaluation.write_summary(results.summarise(found, label=labels, splits=splits, baseline=prepared.baseline))
+        decided = verdict.judge(
+            config.thresholds_of(prepared.config), found, baseline=prepared.baseline, against_baseline=config.has_change_threshold(written)
+        )
+        _write_blessing(blessing, decided.as_json(), model, baseline_model)
+        context.decide("blessed" if decided.blessed else "not blessed", decided.reasons)
+
+
+_REPLACED = ("label", "metrics", "slices", "thresholds", "prediction", "weight", "plots", "confidence_intervals", "min_slice_size")
+
+
+def _write_blessing(blessing: ModelBlessing, verdict: Mapping[str, Any], model: Model, baseline: Model | None) -> None:
+    """Writes the verdict, and the properties by which TFX's tools know it."""
+    blessed = verdict["verdict"] == "blessed"
+    (blessing.path / ("BLESSED" if blessed else "NOT_BLESSED")).touch()
+    (blessing.path / "blessing.json").write_text(json.dumps(verdict, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+    blessing.write_summary(verdict)
+    blessing.properties.update({"blessed": int(blessed), "current_model": model.uri, "current_model_digest": model.digest})
+    if model.id is not None:
+        blessing.properties["current_model_id"] = model.id
+    if baseline is not None:
+        blessing.properties["baseline_model"] = baseline.uri
+        if baseline.id is not None:
+            blessing.properties["baseline_model_id"] = baseline.id

@@ -1,0 +1,155 @@
+"""The `EvalConfig` of TensorFlow Model Analysis (TFMA): made from the component's parameters, or read from a file.
+
+From here on the `EvalConfig` is all that the evaluation knows, whichever way it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.evaluator.saved_model import TRANSFORM_SIGNATURE, ServedModel
+from components.evaluator.threshold import OVERALL, Slice, Threshold
+from pipeline.errors import DataError
+
+if TYPE_CHECKING:
+    from tensorflow_model_analysis.proto import config_pb2
+
+DOUBLE_PRECISION_METRICS = frozenset({"R2Score", "RootMeanSquaredError"})
+_METRICS_MODULE = "components.evaluator.tfma_metrics"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be evaluated, from the parameters of the component; see there for their meaning."""
+
+    label: str
+    prediction: str | None
+    weight: str | None
+    metrics: tuple[str, ...]
+    plots: tuple[str, ...]
+    slices: tuple[Slice, ...]
+    thresholds: tuple[Threshold, ...]
+    confidence_intervals: str | None
+    min_slice_size: int
+
+
+def build_config(request: Request) -> config_pb2.EvalConfig:
+    """Returns the config that says the same as the parameters."""
+    from tensorflow_model_analysis.proto import config_pb2
+
+    judged = [slice_ for threshold in request.thresholds for slice_ in threshold.slices]
+    slices = dict.fromkeys((OVERALL, *request.slices, *judged))
+    names = dict.fromkeys((*request.metrics, *(threshold.metric for threshold in request.thresholds), *request.plots))
+    config = config_pb2.EvalConfig(
+        model_specs=[
+            config_pb2.ModelSpec(label_key=request.label, prediction_key=request.prediction or "", example_weight_key=request.weight or "")
+        ],
+        slicing_specs=[slicing_spec(slice_) for slice_ in slices],
+        metrics_specs=[config_pb2.MetricsSpec(metrics=[_metric(name, request.thresholds) for name in names])],
+    )
+    if request.min_slice_size > 1:
+        config.options.min_slice_size.value = request.min_slice_size
+    if request.confidence_intervals:
+        method = {"bootstrap": "POISSON_BOOTSTRAP", "jackknife": "JACKKNIFE"}[request.confidence_intervals]
+        config.options.compute_confidence_intervals.value = True
+        config.options.confidence_intervals.method = config_pb2.ConfidenceIntervalOptions.ConfidenceIntervalMethod.Value(method)
+    return config
+
+
+def slicing_spec(slice_: Slice) -> config_pb2.SlicingSpec:
+    """Returns the specification of a slice such as `("company", "payment_type=Cash")`."""
+    from tensorflow_model_analysis.proto import config_pb2
+
+    return config_pb2.SlicingSpec(
+        feature_keys=[name for name in slice_ if "=" not in name],
+        feature_values=dict(name.split("=", 1) for name in slice_ if "=" in name),
+    )
+
+
+def _metric(name: str, thresholds: Iterable[Threshold]) -> config_pb2.MetricConfig:
+    from tensorflow_model_analysis.proto import config_pb2
+
+    metric = config_pb2.MetricConfig(class_name=name, module=_METRICS_MODULE if name in DOUBLE_PRECISION_METRICS else "")
+    for threshold in thresholds:
+        if threshold.metric == name:
+            metric.per_slice_thresholds.add(
+                slicing_specs=[slicing_spec(slice_) for slice_ in threshold.slices], threshold=_metric_threshold(threshold)
+            )
+    return metric
+
+
+def _metric_threshold(threshold: Threshold) -> config_pb2.MetricThreshold:
+    from tensorflow_model_analysis.proto import config_pb2
+
+    result = config_pb2.MetricThreshold()
+    if threshold.at_least is not None:
+        result.value_threshold.lower_bound.value = threshold.at_least
+    if threshold.at_most is not None:
+        result.value_threshold.upper_bound.value = threshold.at_most
+    if threshold.change is not None:
+        better = "HIGHER_IS_BETTER" if threshold.higher_is_better else "LOWER_IS_BETTER"
+        result.change_threshold.direction = config_pb2.MetricDirection.Value(better)
+        bound = result.change_threshold.relative if threshold.relative else result.change_threshold.absolute
+        bound.value = threshold.change
+    return result
+
+
+def read_config(file: Path) -> config_pb2.EvalConfig:
+    """Reads an `EvalConfig` as text protocol buffer.
+
+    Raises:
+        DataError: If there is no such file, or it cannot be parsed (with the line).
+    """
+    from google.protobuf import text_format
+    from tensorflow_model_analysis.proto import config_pb2
+
+    if not file.is_file():
+        raise DataError(f"There is no EvalConfig at {file}.")
+    try:
+        return text_format.Parse(file.read_text(encoding="utf-8"), config_pb2.EvalConfig())
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise DataError(f"{file} is not an EvalConfig of TFMA as text: {error}", hint="Expected model_specs, metrics_specs, ...") from error
+
+
+def complete_config(config: config_pb2.EvalConfig, candidate: ServedModel, baseline: ServedModel | None) -> config_pb2.EvalConfig:
+    """Returns the config as it is run: a specification per model, example counts, and no bound against a baseline that is not there.
+
+    Raises:
+        DataError: If it is open which output of a model is its prediction.
+    """
+    from tensorflow_model_analysis.proto import config_pb2
+    from tensorflow_model_analysis.utils import config_util
+
+    counted = config_pb2.EvalConfig()
+    counted.CopyFrom(config)
+    counted.metrics_specs.add(metrics=[{"class_name": "ExampleCount"}], example_weights={"unweighted": True})
+    if len(counted.model_specs) == 1:
+        counted.model_specs[0].name = ""
+    config = config_util.update_eval_config_with_defaults(counted, has_baseline=baseline is not None, rubber_stamp=True)
+    for spec in config.model_specs:
+        model = baseline if spec.is_baseline and baseline is not None else candidate
+        spec.signature_name = spec.signature_name or "serving_default"
+        if not spec.prediction_keys and len(model.outputs(spec.signature_name)) != 1:
+            spec.prediction_key = model.prediction_output(spec.signature_name, spec.prediction_key)
+        if model.outputs(TRANSFORM_SIGNATURE) and not spec.preprocessing_function_names:
+            spec.preprocessing_function_names.append(TRANSFORM_SIGNATURE)
+    if not config.slicing_specs:
+        config.slicing_specs.add()
+    return config
+
+
+def thresholds_of(config: config_pb2.EvalConfig) -> dict[Any, list[tuple[config_pb2.SlicingSpec | None, Any]]]:
+    """Returns the thresholds of a config by TFMA's metric key, each with its slices (None for every slice)."""
+    from tensorflow_model_analysis.metrics import metric_specs
+
+    return dict(metric_specs.metric_thresholds_from_metrics_specs(config.metrics_specs, eval_config=config))
+
+
+def has_change_threshold(config: config_pb2.EvalConfig) -> bool:
+    """Tells whether a config has a bound against a baseline."""
+    from tensorflow_model_analysis.utils import config_util
+
+    return bool(config_util.has_change_threshold(config))

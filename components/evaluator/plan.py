@@ -1,0 +1,191 @@
+"""The computations that an `EvalConfig` asks for, as TensorFlow Model Analysis (TFMA) lists them, and as the engine runs them."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from components.evaluator.columns import Histogram, Metrics, Sums, vectorise
+from pipeline.errors import CauceError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Array = npt.NDArray[np.float64]
+
+SAMPLES = 20
+"""Samples of the rows from which confidence intervals are estimated; as many as TFMA takes."""
+
+
+class NotInColumnsError(CauceError):
+    """The config asks for something that is left to TFMA's own pipeline."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the engine does.
+
+    Attributes:
+        config: The `EvalConfig`.
+        models: The models' names, in the order in which the rows hold them.
+        sums: Computations that add up rows.
+        histograms: Calibration histograms.
+        derived: Computations on the results of the above, in order.
+        counts: Keys of metrics that do not depend on predictions.
+        without_interval: Keys of metrics that get no confidence interval.
+        interval: `bootstrap` or `jackknife`; None without confidence intervals.
+    """
+
+    config: Any
+    models: tuple[str, ...]
+    sums: tuple[Sums, ...]
+    histograms: tuple[Histogram, ...]
+    derived: tuple[Any, ...]
+    counts: frozenset[Any]
+    without_interval: frozenset[Any]
+    interval: str | None
+
+    @property
+    def baseline(self) -> str | None:
+        """The name of the baseline model; None if there is none."""
+        return next((spec.name for spec in self.config.model_specs if spec.is_baseline), None)
+
+
+@functools.lru_cache(maxsize=2)
+def plan_of(serialized_config: bytes, serialized_schema: bytes | None) -> Plan:
+    """Returns the plan for an `EvalConfig`.
+
+    Raises:
+        NotInColumnsError: If the config asks for something that the engine does not do.
+    """
+    from tensorflow_metadata.proto.v0 import schema_pb2
+    from tensorflow_model_analysis.metrics import metric_specs
+    from tensorflow_model_analysis.proto import config_pb2
+
+    config = config_pb2.EvalConfig.FromString(serialized_config)
+    schema = None if serialized_schema is None else schema_pb2.Schema.FromString(serialized_schema)
+    for reason in _left_to_tfma(config):
+        raise NotInColumnsError(reason)
+    computations = metric_specs.to_computations(list(config.metrics_specs), eval_config=config, schema=schema)
+    models = tuple(spec.name for spec in config.model_specs)
+    return _plan(config, models, computations, metric_specs.metric_keys_to_skip_for_confidence_intervals(config.metrics_specs, config))
+
+
+def _left_to_tfma(config: Any) -> Iterator[str]:
+    if config.cross_slicing_specs:
+        yield "slices are compared with one another"
+    if any(spec.query_key for spec in config.metrics_specs):
+        yield "metrics are computed per query"
+    if any(name for spec in config.metrics_specs for name in spec.output_names):
+        yield "the model has several outputs with labels of their own"
+    if any(spec.slice_keys_sql for spec in config.slicing_specs):
+        yield "slices are defined in SQL"
+    for spec in config.model_specs:
+        if spec.label_keys or spec.prediction_keys or spec.example_weight_keys or not spec.label_key:
+            yield "the model has several labels, or none"
+        if list(spec.preprocessing_function_names) not in ([], ["transform_features"]):
+            yield "the config names preprocessing functions of its own"
+        if spec.model_type not in ("", "tf_generic", "tf_keras") or spec.HasField("padding_options"):
+            yield "the model is of another kind"
+
+
+def _plan(config: Any, models: tuple[str, ...], computations: list[Any], skipped: frozenset[Any]) -> Plan:
+    from tensorflow_model_analysis.metrics import metric_types
+
+    sums: list[Sums] = []
+    histograms: list[Histogram] = []
+    derived: list[Any] = []
+    counts: set[Any] = set()
+    for computation in dict.fromkeys(computations):
+        if type(computation) is metric_types.DerivedMetricComputation:
+            derived.append(MatricesFromHistogram.of(computation) or computation)
+        elif isinstance(computation, metric_types.MetricComputation):
+            found = _vectorised(computation, {name: place for place, name in enumerate(models)})
+            if type(computation.combiner).__name__ == "_ExampleCountCombiner":
+                counts.update(computation.keys)
+            if isinstance(found, Histogram):
+                histograms.append(found)
+            else:
+                sums.append(found)
+        else:
+            raise NotInColumnsError(f"{type(computation).__name__} is none of the kinds that are computed in columns")
+    return Plan(
+        config=config,
+        models=models,
+        sums=tuple(sums),
+        histograms=tuple(histograms),
+        derived=tuple(derived),
+        counts=frozenset(counts),
+        without_interval=skipped,
+        interval=_interval(config),
+    )
+
+
+def _vectorised(computation: Any, models: dict[str, int]) -> Sums | Histogram:
+    from tensorflow_model_analysis.metrics import metric_types
+
+    plain = all(type(item) is metric_types.StandardMetricInputsPreprocessor for item in computation.preprocessors)
+    found = vectorise(computation.combiner, models) if plain else None
+    if found is None:
+        raise NotInColumnsError(f"{', '.join(key.name for key in computation.keys)} is computed row by row")
+    return found
+
+
+def _interval(config: Any) -> str | None:
+    from tensorflow_model_analysis.proto import config_pb2
+
+    if not config.options.compute_confidence_intervals.value:
+        return None
+    method = config.options.confidence_intervals.method
+    return "bootstrap" if method == config_pb2.ConfidenceIntervalOptions.POISSON_BOOTSTRAP else "jackknife"
+
+
+@dataclass(frozen=True)
+class MatricesFromHistogram:
+    """TFMA's step from a calibration histogram to confusion matrices, for all of up to 10,000 thresholds at once.
+
+    Attributes:
+        histogram: Key of the histogram.
+        matrices: Key of the result.
+        thresholds: The thresholds, ascending.
+    """
+
+    histogram: Any
+    matrices: Any
+    thresholds: list[float]
+
+    @classmethod
+    def of(cls, derived: Any) -> MatricesFromHistogram | None:
+        """Returns the step if a derived computation is one; None for any other."""
+        known = inspect.getclosurevars(derived.result).nonlocals
+        thresholds = known.get("thresholds")
+        if not known.get("use_histogram") or not thresholds or len(thresholds) == 1:
+            return None
+        return cls(known["input_metric_key"], known["matrices_key"], thresholds)
+
+    def compute(self, ids: npt.NDArray[np.int64], sums: Array) -> Metrics:
+        """Returns the matrices for the histogram's buckets and their sums `(buckets, 3)`.
+
+        A bucket counts as above a threshold if its lower edge is; all do where the threshold is below 0, none where it is above 1.
+        """
+        import numpy as np
+        from tensorflow_model_analysis.metrics import binary_confusion_matrices as tfma
+
+        thresholds = np.array(self.thresholds)
+        bounds = np.where(thresholds == 0, 0.0, thresholds + tfma._EPSILON)
+        edges = np.where(ids == 0, -np.inf, (ids - 1) / _BUCKETS)
+        edges[ids > _BUCKETS] = np.inf
+        places = np.searchsorted(bounds, edges, "right")
+        places = np.maximum(places, 1) if thresholds[0] < 0 else places
+        places = np.minimum(places, np.searchsorted(thresholds, 1.0 + tfma._EPSILON))
+        positives, negatives = (np.bincount(places, part, len(bounds) + 1) for part in (sums[:, 0], sums[:, 2] - sums[:, 0]))
+        above = [np.cumsum(part[::-1])[::-1][1:].tolist() for part in (positives, negatives)]
+        below = [np.cumsum(part)[:-1].tolist() for part in (positives, negatives)]
+        return {self.matrices: tfma.Matrices(self.thresholds, tp=above[0], tn=below[1], fp=above[1], fn=below[0])}
+
+
+_BUCKETS = 10_000  # TFMA's `calibration_histogram.DEFAULT_NUM_BUCKETS`, whose histogram this is
