@@ -42,7 +42,7 @@ STRATEGIES = {"latest_artifact": latest_artifact, "latest_blessed_model": latest
 
 def _first_usable(artifacts: Iterable[Artifact]) -> tuple[Artifact | None, str]:
     """Returns the first artifact whose files are there, and a word on those that were passed over."""
-    passed = []
+    passed: list[str] = []
     for artifact in artifacts:
         problem = damage(artifact) if artifact.state.value == "LIVE" else "it was removed"
         if problem is None:

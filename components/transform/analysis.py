@@ -1,0 +1,106 @@
+"""The full pass of TensorFlow Transform (TFT): analyzers over all rows, and the transform graph that results."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from components.transform.local_analysis import UnknownOperationError, analyze_locally
+from components.transform.preprocessing import Analysis
+from components.transform.tensors import adapter_config, record_batches
+from pipeline.beam import LOCAL_RUNNERS, runner_name
+from pipeline.context import Context
+from pipeline.errors import CauceError, ExecutionError
+from pipeline.hashing import digest_tree
+
+TRANSFORM_FN, RAW_METADATA = "transform_fn", "metadata"
+
+
+def analyze(context: Context, analysis: Analysis) -> None:
+    """Runs all analyzers and writes `transform_fn/`, `transformed_metadata/` and `metadata/`.
+
+    The local runner's work is done here, with the same result, except for analyzers that only Beam can do.
+
+    Raises:
+        UserCodeError: If `preprocessing_fn` raises, or returns something else than tensors.
+        DataError: If a shard is damaged, or a record does not fit the schema.
+    """
+    import tensorflow_transform as tft
+    from tensorflow_transform.tf_metadata import metadata_io
+
+    metadata_io.write_metadata(tft.DatasetMetadata(analysis.schema), str(analysis.output / RAW_METADATA))
+    local = runner_name(context.beam_args) in LOCAL_RUNNERS
+    with _plain_errors(context.node):
+        if not (local and _done_locally(context, analysis)):
+            _analyze_by_beam(context, analysis)
+    make_stable(analysis.output / TRANSFORM_FN, analysis.scratch)
+    shutil.rmtree(analysis.scratch, ignore_errors=True)
+
+
+def _done_locally(context: Context, analysis: Analysis) -> bool:
+    try:
+        analyze_locally(analysis)
+    except UnknownOperationError as error:
+        context.log.info("Beam runs the analyzers, because of %s", error)
+        return False
+    return True
+
+
+def _analyze_by_beam(context: Context, analysis: Analysis) -> None:
+    import apache_beam as beam
+    import tensorflow_transform.beam as tft_beam
+
+    schema = analysis.schema.SerializeToString(deterministic=True)
+    read = functools.partial(record_batches, serialized_schema=schema, batch_rows=analysis.batch_rows)
+    shards = [str(shard) for shard in analysis.shards]
+    with context.beam() as pipeline, tft_beam.Context(temp_dir=str(analysis.scratch)):
+        rows = pipeline | "Shards" >> beam.Create(shards) | "Read" >> beam.FlatMap(read)
+        transform = (rows, adapter_config(analysis.schema)) | "Analyze" >> tft_beam.AnalyzeDataset(analysis.preprocess)
+        _ = transform | "Write" >> tft_beam.WriteTransformFn(str(analysis.output))
+
+
+@contextmanager
+def _plain_errors(node: str) -> Iterator[None]:
+    """Raises the error behind those of Beam and TFT, which wrap it into their own several times."""
+    try:
+        yield
+    except CauceError:
+        raise
+    except Exception as error:
+        causes = list(_causes(error))
+        ours = next((cause for cause in causes if isinstance(cause, CauceError)), None)
+        if ours is not None:
+            raise ours from error
+        root = causes[-1]
+        raise ExecutionError(f"Node '{node}': TensorFlow Transform failed: {type(root).__name__}: {root}") from error
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def make_stable(saved_model: Path, scratch: Path) -> None:
+    """Makes equal transforms equal bytes.
+
+    TFT names its lookup tables after its temporary folder. Tables of one name are one table within a process, so the new name is
+    the digest of all vocabularies: equal only where the content is. The fingerprint file is optional, holds a digest of the old
+    bytes, and is removed.
+    """
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    file = saved_model / "saved_model.pb"
+    model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    old, new = str(scratch).encode(), digest_tree(saved_model / "assets").encode()
+    for graph in model.meta_graphs:
+        functions = (node for function in graph.graph_def.library.function for node in function.node_def)
+        for node in (*graph.graph_def.node, *functions):
+            if "shared_name" in node.attr:
+                node.attr["shared_name"].s = node.attr["shared_name"].s.replace(old, new)
+    file.write_bytes(model.SerializeToString(deterministic=True))
+    (saved_model / "fingerprint.pb").unlink(missing_ok=True)
