@@ -12,6 +12,48 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "pipeline" / "version.py").read_text()).group(1)
 
+# The newest versions with Python 3.11 wheels, and what they need of others. Without the latter pip looks at hundreds of releases
+# before it finds that TensorFlow 2.16 wants protobuf 4.
+NEWEST_ON_PYTHON_311 = [
+    "tensorflow==2.16.*",
+    "tensorflow-data-validation==1.16.1",
+    "tensorflow-metadata==1.16.1",
+    "tensorflow-model-analysis==0.47.1",
+    "tensorflow-serving-api==2.16.*",
+    "tensorflow-transform==1.16.0",
+    "tf-keras==2.16.*",
+    "tfx-bsl==1.16.1",
+    "ml-metadata==1.17.1",
+    "apache-beam==2.72.*",
+    "google-cloud-storage<3",
+    "grpcio-status==1.62.*",
+    "numpy<2",
+    "pandas<2",
+    "protobuf==4.25.*",
+    "pyarrow<11",
+    # The Google Cloud clients that TFDV's wish for Beam's `gcp` extra brings: the newest that work with protobuf 4.
+    "cloud-sql-python-connector<=1.22.0",
+    "google-cloud-bigquery<=3.42.3",
+    "google-cloud-bigquery-storage<=2.39.0",
+    "google-cloud-bigtable<=2.39.0",
+    "google-cloud-build<=3.37.0",
+    "google-cloud-core<=2.6.0",
+    "google-cloud-datastore<=2.25.0",
+    "google-cloud-dlp<=3.38.0",
+    "google-cloud-kms<=3.14.0",
+    "google-cloud-language<=2.21.0",
+    "google-cloud-monitoring<=2.31.0",
+    "google-cloud-pubsub<=2.39.0",
+    "google-cloud-resource-manager<=1.18.0",
+    "google-cloud-secret-manager<=2.29.0",
+    "google-cloud-spanner<=3.68.0",
+    "google-cloud-videointelligence<=2.20.0",
+    "google-cloud-vision<=3.15.0",
+    "googleapis-common-protos<=1.75.0",
+    "grpc-google-iam-v1<=0.14.4",
+    "proto-plus<=1.28.2",
+]
+
 setup(
     name="cauce",
     version=VERSION,
@@ -32,9 +74,11 @@ setup(
         "dill",
         # From 2.26 on it scans all distributions and warns at each import.
         "google-api-core<2.26",
+        "google-crc32c>=1.5",
         "keras>=3.4,<4",
         "ml-metadata>=1.17,<2",
         "numpy",
+        "pandas",
         "psutil>=5.9",
         "pyarrow>=10",
         "rich>=13",
@@ -46,10 +90,11 @@ setup(
         "tensorflow-transform>=1.16,<2",
         "tfx-bsl>=1.16.1,<2",
         "typeguard>=4.3,<5",
+        *(f"{requirement}; python_version < '3.12'" for requirement in NEWEST_ON_PYTHON_311),
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.16,<3"],
-        "test": ["import-linter>=2", "mypy>=1.10", "pytest>=8", "pytest-timeout>=2.3", "ruff>=0.6", "scikit-learn>=1.4", "jsonschema>=4"],
+        "test": ["import-linter>=2", "mypy>=1.10", "pytest>=8", "pytest-timeout>=2.3", "ruff>=0.6", "jsonschema>=4"],
     },
     classifiers=[
         "License :: OSI Approved :: Apache Software License",

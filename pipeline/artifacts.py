@@ -144,6 +144,11 @@ def artifact_type(name: str) -> type[Artifact]:
     return known if known is not None else type(name, (Artifact,), {"TYPE_NAME": name})
 
 
+def type_names() -> list[str]:
+    """Returns the names of all types that are known."""
+    return sorted(name for name in _REGISTRY if name)
+
+
 class Examples(Artifact):
     """`Split-<name>/data_tfrecord-0000i-of-0000n.gz`: TFRecord files, GZIP, of serialized `tf.train.Example`."""
 

@@ -22,7 +22,7 @@ from pipeline.artifacts import Artifact
 from pipeline.component import Component
 from pipeline.errors import DefinitionError
 from pipeline.hashing import digest, digest_file
-from pipeline.usercode import CodeReference, local_files
+from pipeline.usercode import OURS, CodeReference, local_files
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def compute_key(
         extra: Parts of the component's own driver.
         folders: Where user code lies.
     """
-    parts = [_component_part(type(node))]
+    parts = [_component_part(type(node), folders)]
     parts += [_input_part(name, artifacts) for name, artifacts in inputs.items()]
     parts += [KeyPart(f"parameter {name}", _parameter_digest(node, name, value), _shown(value)) for name, value in parameters.items()]
     parts += _user_code_parts(node, folders)
@@ -89,7 +89,7 @@ def compute_key(
 
 def _input_part(name: str, artifacts: Sequence[Artifact]) -> KeyPart:
     digests = [artifact.digest or f"id {artifact.id}" for artifact in artifacts]
-    return KeyPart(f"input {name}", digest(digests), ", ".join(f"{artifact.type_name} {artifact.id}" for artifact in artifacts))
+    return KeyPart(f"input {name}", digest(digests))
 
 
 def _parameter_digest(node: Component, name: str, value: Any) -> str:
@@ -104,8 +104,21 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 200 else text[:197] + "..."
 
 
-def _component_part(kind: type[Component]) -> KeyPart:
-    return KeyPart("component", _component_digest(kind.__module__, kind.__qualname__), f"{kind.__module__}.{kind.__qualname__}")
+def _component_part(kind: type[Component], folders: Sequence[Path]) -> KeyPart:
+    """The component's name and source; a component of the user's has its source among the parts of user code."""
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    own = _users_component(kind, folders)
+    return KeyPart("component", _component_digest(kind.__module__, kind.__qualname__) if own is None else digest(name), name)
+
+
+def _users_component(kind: type[Component], folders: Sequence[Path]) -> Path | None:
+    """Returns the file of a component that is written in the user's project; None for all others."""
+    source = getattr(sys.modules[kind.__module__], "__file__", None)
+    if source is None or kind.__module__.partition(".")[0] in OURS:
+        return None
+    file = Path(source).resolve()
+    local = any(file.is_relative_to(folder.resolve()) for folder in folders) and "site-packages" not in file.parts
+    return file if local else None
 
 
 @functools.cache
@@ -129,9 +142,11 @@ def _file_digest(path: Path) -> str:
 
 
 def user_files(node: Component, folders: Sequence[Path]) -> list[Path]:
-    """Returns the files of the user that a node's work depends on: those it names, and the local modules that they import."""
+    """Returns the files of the user that a node's work depends on: those it names, its own, and the local modules that they import."""
     references = (node.parameters.get(name) for name in type(node).user_code)
     roots = [CodeReference.parse(reference).file(folders) for reference in references if reference]
+    own = _users_component(type(node), folders)
+    roots += [own] if own is not None else []
     return list(dict.fromkeys(file for root in roots for file in local_files(root, folders)))
 
 
@@ -182,7 +197,8 @@ def _change(old: KeyPart | None, new: KeyPart) -> str:
     if old is None:
         return f"{noun} is new"
     if new.name.startswith("input "):
-        return f"the {new.name} changed"
+        told = bool(new.text and old.text) and new.text != old.text
+        return f"the {new.name} changed" + (f": {new.text}, was {old.text}" if told else "")
     if new.name.startswith("code ") or new.text == old.text:
         return f"{noun} changed"
     return f"{noun} is {new.text}, was {old.text}"

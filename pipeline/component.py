@@ -115,7 +115,6 @@ class Component:
         needs: Modules that the executor imports; the worker server imports them once, for all nodes.
         libraries: Distributions whose version shapes the result and so the cache key.
         user_code: Names of parameters that refer to user code (`"features:preprocessing_fn"` or `"model"`).
-        input_paths: Names of parameters that hold paths to read, relative to the project.
         cacheable: Whether a result may ever be reused.
     """
 
@@ -147,7 +146,7 @@ class Component:
         **kwargs: Any,
     ) -> None:
         self.id = _checked_id(id if id is not None else type(self).__name__)
-        self.options = NodeOptions(cache, tuple(beam_args), timeout, retries, retry_delay)
+        self.options = _checked_options(self.id, NodeOptions(cache, _words(self.id, beam_args), timeout, retries, retry_delay))
         self.conditions = (when,) if isinstance(when, Condition) else tuple(when)
         self.after = tuple(after)
         spec = spec_of(type(self))
@@ -173,7 +172,7 @@ class Component:
     def validate(self) -> None:
         """Checks the parameters against one another; components override it and raise `DefinitionError`."""
 
-    def execute(self, context: Any, **values: Any) -> None:
+    def execute(self, *args: Any, **kwargs: Any) -> None:
         """Does the work. Subclasses declare inputs, outputs and parameters in its signature.
 
         It runs on a bare instance: what it needs comes as arguments. It writes only below the paths of its outputs and of
@@ -284,6 +283,23 @@ def _checked_id(id: str) -> str:
     return id
 
 
+def _words(id: str, beam_args: Any) -> tuple[str, ...]:
+    if isinstance(beam_args, str) or not all(isinstance(word, str) for word in beam_args):
+        raise DefinitionError(f"Node '{id}': beam_args expects a list of texts. Received: {beam_args!r}")
+    return tuple(beam_args)
+
+
+def _checked_options(id: str, options: NodeOptions) -> NodeOptions:
+    if options.timeout is not None and not options.timeout > 0:
+        raise DefinitionError(f"Node '{id}': timeout expects seconds greater than 0, or None. Received: {options.timeout!r}")
+    if options.retries < 0 or options.retry_delay < 0:
+        raise DefinitionError(
+            f"Node '{id}': retries and retry_delay expect 0 or more. "
+            f"Received: retries={options.retries!r}, retry_delay={options.retry_delay!r}"
+        )
+    return options
+
+
 def _bind(node: Component, spec: ComponentSpec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Binds positional inputs and named values, and names what is missing or unknown."""
     if len(args) > len(spec.inputs):
@@ -348,7 +364,7 @@ def check_parameter(node: Component, declared: ParameterSpec, value: Any) -> Any
     """Returns the value of a parameter, lists as tuples where tuples are declared.
 
     Raises:
-        DefinitionError: If it has another type than declared, or cannot be hashed.
+        DefinitionError: If it has another type than declared.
     """
     if value is declared.default or type(value) is declared.annotation:
         return value

@@ -134,11 +134,13 @@ class Context:
 
     def decide(self, kind: str, reasons: Sequence[str], *, blocks: bool = False) -> None:
         """Records the node's verdict; `blocks=True` stops the run once the outputs are published (exit code 3)."""
-        self.verdict = Verdict(kind, tuple(reasons), blocks)
+        reasons = [reasons] if isinstance(reasons, str) else reasons
+        self.verdict = Verdict(str(kind), tuple(map(str, reasons)), bool(blocks))
 
     def count_rows(self, read: int, written: Mapping[str, int], dropped: Mapping[str, int] | None = None) -> None:
         """Records the balance of records; the publisher refuses outputs where it does not add up."""
-        self.rows = RowCount(read, dict(written), dict(dropped or {}))
+        counts = ({str(name): int(count) for name, count in given.items()} for given in (written, dropped or {}))
+        self.rows = RowCount(int(read), *counts)
 
     def note(self, **properties: Property) -> None:
         """Records properties on the execution."""

@@ -7,6 +7,7 @@ import graphlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pipeline.artifacts import Artifact
 from pipeline.beam import runner_name
 from pipeline.channel import Channel
 from pipeline.component import Component, check_parameter, spec_of
@@ -22,19 +23,21 @@ class Pipeline:
         beam_args: Arguments of Beam for all nodes.
 
     Raises:
-        DefinitionError: For a wrong name, a node id used twice, or a cycle.
+        DefinitionError: For a wrong name, a node id used twice, a cycle, or a runner of Beam that loses data.
 
     Attributes:
         nodes: All nodes, each after those that it needs; independent nodes in the order in which they were reached.
     """
 
     def __init__(self, name: str, ends: Sequence[Component | Channel], *, beam_args: Sequence[str] = ()) -> None:
-        if not isinstance(name, str) or not name or not all(letter.isalnum() or letter in "_-." for letter in name):
+        if not isinstance(name, str) or not name.strip(".") or not all(letter.isalnum() or letter in "_-." for letter in name):
             raise DefinitionError(f"A pipeline's name may hold letters, digits, '_', '-' and '.'. Received: {name!r}")
         runner_name(beam_args)
         self.name = name
         self.beam_args = tuple(beam_args)
         self.nodes = _ordered(name, _reached(name, ends))
+        for node in self.nodes:
+            runner_name(node.options.beam_args)
         self._by_id = {node.id: node for node in self.nodes}
 
     def __repr__(self) -> str:
@@ -145,9 +148,18 @@ def _reached(name: str, ends: Sequence[Component | Channel]) -> list[Component]:
     return list(found.values())
 
 
+def _may_be_empty(channel: Channel) -> bool:
+    return spec_of(type(channel.node)).outputs[channel.name].optional
+
+
 def _ordered(name: str, nodes: list[Component]) -> tuple[Component, ...]:
     seen: dict[str, Component] = {}
     for node in nodes:
+        bare = next((channel for channel in node.outputs.values() if channel.type is Artifact and not _may_be_empty(channel)), None)
+        if bare is not None:
+            raise DefinitionError(
+                f"Output '{bare}' is a plain Artifact.", hint="Derive a class from Artifact: its name is the type's name in the store."
+            )
         if node.id in seen:
             raise DefinitionError(
                 f"Pipeline '{name}' has two nodes with the id '{node.id}': a {type(seen[node.id]).__name__} and a {type(node).__name__}.",

@@ -6,17 +6,22 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.artifacts import Artifact, Property
 from pipeline.cache import CacheKey, KeyPart, compute_key, explain
 from pipeline.component import Component, spec_of
-from pipeline.metadata import MetadataStore
-from pipeline.records import Execution
+from pipeline.records import Execution, ExecutionState
 from pipeline.resolution import ArtifactGroups, History, Missing, Pending, Resolution
 from pipeline.storage import Storage, damage
 
-__all__ = ["Action", "Decision", "Driver", "KeyPart", "Prepared", "RunInfo", "driver_of"]
+if TYPE_CHECKING:
+    from pipeline.metadata import MetadataStore
+
+__all__ = ["NEVER_RUN", "Action", "Decision", "Driver", "KeyPart", "Prepared", "RunInfo", "driver_of"]
+
+
+NEVER_RUN = "it has not run before"
 
 
 class Action(enum.Enum):
@@ -191,7 +196,9 @@ class Driver:
         known = (execution for execution in history.executions(node.id) if execution.properties.get("cache_parts"))
         last = next(known, None)
         if last is None:
-            return ("it has not run before",)
+            tried = history.store.executions_of_node(history.pipeline, node.id)
+            failed = any(execution.state is ExecutionState.FAILED for execution in tried)
+            return ("it has not succeeded yet" if failed else NEVER_RUN,)
         before = CacheKey.from_json(str(last.properties["cache_parts"]))
         return explain(key, before, run.folders, storage.kept_code) or ("its earlier result is gone",)
 

@@ -19,9 +19,7 @@ from pipeline.artifacts import Artifact, Property
 from pipeline.component import Component
 from pipeline.context import Context, Progress, RowCount, Verdict
 from pipeline.errors import CauceError, ExecutionError, StorageError, UserCodeError
-from pipeline.usercode import add_to_path
-
-_OURS = ("pipeline", "components")
+from pipeline.usercode import OURS, add_to_path
 
 
 @dataclass(frozen=True)
@@ -79,18 +77,34 @@ def execute(job: Job, report: Callable[[Progress], None]) -> Result:
     context = job.context
     context.report = report
     add_to_path(context.folders)
-    error: CauceError | None = None
     try:
         prepare_folders(job)
         values: dict[str, Any] = {**job.inputs, **job.outputs, **job.parameters}
         object.__new__(job.component).execute(context, **values)
-    except Exception as raised:  # noqa: BLE001 - the error boundary around all components
+        properties = {name: _plain(artifact.properties, f"output '{name}'", context) for name, artifact in job.outputs.items()}
+        return Result(properties, context.verdict, context.rows, _plain(context.notes, "its notes", context))
+    except (Exception, SystemExit) as raised:  # noqa: BLE001 - the error boundary around all components
         context.log.error("%s", "".join(traceback.format_exception(raised)))
-        error = as_cauce_error(raised, context)
+        return Result(error=as_cauce_error(raised, context.node, context.folders, context.temp))
     finally:
         shutil.rmtree(context.temp, ignore_errors=True)
-    properties = {name: artifact.properties for name, artifact in job.outputs.items()}
-    return Result(properties, context.verdict, context.rows, context.notes, error)
+
+
+def _plain(properties: Mapping[str, Any], owner: str, context: Context) -> dict[str, Property]:
+    """Returns properties as the store takes them: NumPy's numbers as Python's."""
+    plain: dict[str, Property] = {}
+    for name, value in properties.items():
+        item = value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
+        if isinstance(item, int) and abs(item) < 2**53:
+            plain[name] = int(item)
+        elif isinstance(item, float | str):
+            plain[name] = float(item) if isinstance(item, float) else str(item)
+        else:
+            raise ExecutionError(
+                f"Node '{context.node}': property '{name}' of {owner} must be an integer below 2**53, a float or a text. "
+                f"Received: {value!r} of type {type(value).__name__}."
+            )
+    return plain
 
 
 def peak_memory() -> int:
@@ -98,21 +112,30 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def as_cauce_error(error: BaseException, context: Context) -> CauceError:
-    """Returns the error to show: it names node and, where the user's code raised, file, line and function."""
-    where = _user_frame(error.__traceback__, context.folders)
+def as_cauce_error(error: BaseException, node: str, folders: tuple[Path, ...], place: Path) -> CauceError:
+    """Returns the error to show: it names node and, where the user's code raised, file, line and function.
+
+    Args:
+        error: What was raised.
+        node: Id of the node.
+        folders: Where user code lies.
+        place: What to name where the disk is full and the error does not say which file it was.
+    """
+    where = _user_frame(error.__traceback__, folders)
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if isinstance(error, CauceError):
-        converted: CauceError = error
-    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        # A class of the user's may be unknown to the process of the run: its nearest class of ours travels instead.
+        known = next(kind for kind in type(error).__mro__ if kind.__module__ == CauceError.__module__)
+        converted: CauceError = error if known is type(error) else known(error.message, hint=error.hint)
+    elif getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in text:
         converted = StorageError(
-            f"Node '{context.node}': the disk is full ({error.filename or context.temp}).",
+            f"Node '{node}': the disk is full ({getattr(error, 'filename', None) or place}).",
             hint="Make room (cauce gc shows what can go), then: cauce resume",
         )
     elif where:
-        converted = UserCodeError(f"Node '{context.node}': {where} raised {text}")
+        converted = UserCodeError(f"Node '{node}': {where} raised {text}")
     else:
-        converted = ExecutionError(f"Node '{context.node}' failed: {text}")
+        converted = ExecutionError(f"Node '{node}' failed: {text}")
     converted.__cause__ = error if converted is not error else error.__cause__
     return converted
 
@@ -125,17 +148,24 @@ def _user_frame(trace: TracebackType | None, folders: tuple[Path, ...]) -> str:
         file = Path(code.co_filename)
         package = str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0]
         for folder in folders:
-            if file.is_relative_to(folder) and "site-packages" not in file.parts and package not in _OURS:
+            if file.is_relative_to(folder) and "site-packages" not in file.parts and package not in OURS:
                 found = f"{file.relative_to(folder)}:{trace.tb_lineno} {code.co_name}"
                 break
         trace = trace.tb_next
     return found
 
 
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written, for example on a full disk, does not talk about that on the terminal."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name in logging
+        return
+
+
 def log_to(path: Path, *, descriptors: bool) -> logging.Handler:
     """Sends Python's log lines to a file, and with `descriptors` all that the process prints, also in native code."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, mode="a", encoding="utf-8")
+    handler = _LogFile(path, mode="a", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     if descriptors:
         sys.stdout.flush()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +17,7 @@ from pipeline.component import Component, spec_of
 from pipeline.context import Context, Progress, Verdict
 from pipeline.driver import Action, Decision, RunInfo, driver_of
 from pipeline.errors import CauceError, DataError, DefinitionError, ExecutionError, InterruptedRunError, UsageError
-from pipeline.executor import Job, Result, execute, log_to
+from pipeline.executor import Job, Result, as_cauce_error, execute, log_to
 from pipeline.metadata import MetadataStore, component_name
 from pipeline.outcome import NodeState, Outcome
 from pipeline.publisher import Publisher
@@ -71,6 +73,8 @@ class Launcher:
                 outcome = self._act(node, execution, decision, started)
         except CauceError as error:
             outcome = self._failed(node, execution, error, started)
+        except Exception as error:  # noqa: BLE001 - of a custom driver, a condition, the file system: it fails the node, not the run
+            outcome = self._failed(node, execution, self._unexpected(node, error), started)
         self.reporter.node_finished(node.id, outcome)
         return outcome
 
@@ -89,6 +93,7 @@ class Launcher:
             "reasons": json.dumps(decision.reasons),
             "action": decision.action.value,
             "parameters": json.dumps(decision.parameters, default=_as_json, sort_keys=True),
+            "given": json.dumps(_given(node)),
             "log": str(self.storage.log(self.run.run, node.id)) if decision.action is Action.RUN else "",
             **decision.notes,
         }
@@ -154,6 +159,15 @@ class Launcher:
             log=str(log) if log.exists() else "",
         )
 
+    def _unexpected(self, node: Component, error: Exception) -> CauceError:
+        """Returns an error that came from outside of the executor as one of ours, its traceback in the log."""
+        log = self.storage.log(self.run.run, node.id)
+        with contextlib.suppress(OSError):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("a", encoding="utf-8") as file:
+                traceback.print_exception(error, file=file)
+        return as_cauce_error(error, node.id, self.run.folders, self.storage.root)
+
     def _execute(self, node: Component, execution: int, decision: Decision) -> tuple[Result, dict[str, Artifact]]:
         """Runs the executor, again where it failed and may be tried again; raises its last error."""
         attempt = 0
@@ -177,7 +191,7 @@ class Launcher:
 
     def _job(self, node: Component, execution: int, decision: Decision) -> Job:
         declared = spec_of(type(node))
-        staging = self.storage.staging(execution)
+        staging = self.storage.staging(self.run.run, execution)
         key = decision.key.digest if decision.key else str(execution)
         context = Context(
             pipeline=self.run.pipeline,
@@ -229,7 +243,8 @@ class Launcher:
 
     def _forget_state(self, node: Component, decision: Decision) -> None:
         if decision.key is not None:
-            self.storage.remove(self.storage.state(self.run.run, node.id, decision.key.digest))
+            with contextlib.suppress(OSError):  # the node is done, whatever becomes of its state
+                self.storage.remove(self.storage.state(self.run.run, node.id, decision.key.digest))
 
 
 def _timing(started: float) -> dict[str, Property]:
@@ -241,6 +256,12 @@ def _recorded_verdict(decision: Decision) -> Verdict | None:
     if origin is None or not origin.verdict:
         return None
     return Verdict(origin.verdict, origin.verdict_reasons, origin.blocks)
+
+
+def _given(node: Component) -> list[str]:
+    """Returns the names of the parameters that are not at their defaults."""
+    declared = spec_of(type(node)).parameters
+    return [name for name, value in node.parameters.items() if value != declared[name].default]
 
 
 def _as_json(value: Any) -> Any:

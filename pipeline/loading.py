@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline.definition import Pipeline
 from pipeline.errors import CauceError, DefinitionError, UsageError, UserCodeError, did_you_mean
 from pipeline.hashing import digest
-from pipeline.usercode import add_to_path, load_module
+from pipeline.usercode import add_to_path, line_in, load_module
 
 SETTINGS_FILE = "cauce.toml"
 _NAMES = ("definition.py", "pipeline.py")
@@ -75,7 +75,7 @@ def load_definition(path: Path) -> Definition:
     except CauceError:
         raise
     except Exception as error:
-        raise UserCodeError(f"{file}: create_pipeline raised {type(error).__name__}: {error}{_line(error, file)}") from error
+        raise UserCodeError(f"{file}: create_pipeline raised {type(error).__name__}: {error}{line_in(file, error)}") from error
     if not isinstance(pipeline, Pipeline):
         raise DefinitionError(f"{file}: create_pipeline must return a Pipeline. Received: {pipeline!r}")
     return Definition(pipeline, file, project)
@@ -95,13 +95,3 @@ def _factory(file: Path, project: Path) -> Callable[[], Pipeline]:
 def module_name(file: Path) -> str:
     """Returns the name under which a definition is imported; no library can have it."""
     return _MODULE + digest(file)[:12]
-
-
-def _line(error: BaseException, file: Path) -> str:
-    trace = error.__traceback__
-    line = None
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(file):
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return f" (line {line})" if line else ""

@@ -63,7 +63,7 @@ class Publisher:
         key = decision.key.digest if decision.key else None
         properties = {**decided(result), **result.notes, **timing}
         self.store.publish(execution, ExecutionState.COMPLETE, properties, outputs, cache_key=key)
-        self.storage.discard(execution)
+        self.storage.discard(self.run.run, execution)
         return outputs
 
     def reuse(self, execution: int, decision: Decision, timing: Mapping[str, Property]) -> None:
@@ -80,7 +80,6 @@ class Publisher:
             properties,
             decision.outputs,
             kind=EventKind.INTERNAL_OUTPUT if resolved else EventKind.OUTPUT,
-            cache_key=decision.key.digest if decision.key else None,
         )
 
     def skip(self, execution: int) -> None:
@@ -90,7 +89,9 @@ class Publisher:
     def fail(self, node: Component, execution: int, error: CauceError, timing: Mapping[str, Property]) -> None:
         """Publishes a failure and removes what the executor left; its log stays."""
         state = ExecutionState.CANCELED if isinstance(error, InterruptedRunError) else ExecutionState.FAILED
-        self.storage.discard_unpublished(self.run.pipeline, node.id, execution)
+        if self.store.executions([execution])[0].state.succeeded:
+            return  # its record was written in spite of the error, so what it says must stay true
+        self.storage.discard_unpublished(self.run.pipeline, node.id, self.run.run, execution)
         self.store.publish(execution, state, {"error": str(error), "error_type": type(error).__name__, **timing})
 
     def _may_stay_empty(self, node: Component, name: str, artifact: Artifact, result: Result) -> bool:
@@ -98,7 +99,7 @@ class Publisher:
         return optional and next(files_below(artifact.path), None) is None
 
     def _commit(self, node: Component, name: str, artifact: Artifact, execution: int) -> Artifact:
-        final = self.storage.final(self.run.pipeline, node.id, name, execution)
+        final = self.storage.final(self.run.pipeline, node.id, name, self.run.run, execution)
         artifact.digest, artifact.size = digest_tree(artifact.path), size_of(artifact.path)
         self.storage.commit(artifact.path, final)
         artifact.path = final

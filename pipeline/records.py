@@ -10,6 +10,9 @@ from typing import Any
 
 from pipeline.artifacts import Property
 
+MANUAL_RUN = "manual"
+"""Id of the run to which the executions belong that a person does by hand, such as a rollback; it is not listed among the runs."""
+
 
 class ExecutionState(enum.Enum):
     """States of an execution, with ML Metadata's names."""

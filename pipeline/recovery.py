@@ -19,14 +19,30 @@ def recover(store: MetadataStore, storage: Storage) -> list[Run]:
     """
     found = []
     for run in store.runs():
-        if run.state is RunState.RUNNING and _is_ours(run, storage) and not storage.is_alive(run.id):
-            for execution in store.executions_of_run(run.id):
-                if execution.state is ExecutionState.RUNNING:
-                    storage.discard_unpublished(execution.pipeline, execution.node, execution.id)
-                    store.publish(execution.id, ExecutionState.FAILED, {"error": INTERRUPTED, "error_type": "Interrupted"})
-            store.update_run(run.id, {"state": RunState.INTERRUPTED.value, "reason": INTERRUPTED, "ended": int(time.time() * 1000)})
-            found.append(run)
+        if run.state is RunState.RUNNING and _is_ours(run, storage):
+            try:
+                with storage.vacant(run.id) as vacant:
+                    # Asked again under the lock: the run may have ended since it was listed.
+                    if vacant and store.run(run.id).state is RunState.RUNNING:
+                        end_run(store, storage, run.id, RunState.INTERRUPTED, INTERRUPTED)
+                        found.append(run)
+            except PermissionError:
+                continue  # another user's run
     return found
+
+
+def end_run(store: MetadataStore, storage: Storage, run: str, state: RunState, reason: str) -> None:
+    """Records how a run ended that cannot do it itself any more, and removes what its executions left unfinished."""
+    for execution in store.executions_of_run(run):
+        if execution.state is ExecutionState.RUNNING:
+            storage.discard_unpublished(execution.pipeline, execution.node, run, execution.id)
+            store.publish(execution.id, ExecutionState.FAILED, {"error": reason, "error_type": "Interrupted"})
+        else:
+            storage.discard(run, execution.id)
+            if execution.state.succeeded:
+                storage.remove(storage.state(run, execution.node, execution.key))
+    storage.empty_trash()
+    store.update_run(run, {"state": state.value, "reason": reason, "ended": int(time.time() * 1000)})
 
 
 def _is_ours(run: Run, storage: Storage) -> bool:

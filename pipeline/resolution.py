@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pipeline.artifacts import Artifact, ArtifactState
 from pipeline.channel import Channel
 from pipeline.errors import ResolutionError
-from pipeline.metadata import MetadataStore
 from pipeline.records import Execution
+from pipeline.storage import damage
+
+if TYPE_CHECKING:
+    from pipeline.metadata import MetadataStore
 
 ArtifactGroups = dict[str, tuple[Artifact, ...]]
 
@@ -81,11 +85,22 @@ class Resolution:
         self.history = History(store, pipeline)
 
     def of_channel(self, channel: Channel) -> tuple[Artifact, ...] | Missing:
-        """Returns the LIVE artifacts of a channel, or why there are none."""
+        """Returns the LIVE artifacts of a channel, or why there are none.
+
+        Raises:
+            ResolutionError: If they come from an earlier run and are damaged.
+        """
         outputs = self.outputs_of(channel.node.id)
         if isinstance(outputs, str):
             return Missing(channel, outputs)
         live = tuple(artifact for artifact in outputs.get(channel.name, ()) if artifact.state is ArtifactState.LIVE)
+        for artifact in live if channel.node.id not in self._selected else ():
+            problem = damage(artifact)
+            if problem:
+                raise ResolutionError(
+                    f"The output {channel} of the latest run is damaged: {problem}.",
+                    hint=f"Make it again: --from {channel.node.id}",
+                )
         return live or Missing(channel, f"{channel} is empty")
 
     def require(self, channel: Channel, wanted: type[Artifact], node: str, input: str) -> tuple[Artifact, ...] | Missing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -16,13 +17,13 @@ from pathlib import Path
 from pipeline.artifacts import Property
 from pipeline.definition import Pipeline
 from pipeline.driver import RunInfo
-from pipeline.errors import UsageError
+from pipeline.errors import MetadataError, UsageError
 from pipeline.launcher import Launcher
 from pipeline.loading import Definition, module_name
 from pipeline.metadata import MetadataStore
 from pipeline.outcome import NodeState, RunResult
 from pipeline.records import RunState
-from pipeline.recovery import recover
+from pipeline.recovery import end_run, recover
 from pipeline.reporter import Reporter
 from pipeline.scheduling import Progression, run_locally
 from pipeline.storage import Storage
@@ -116,8 +117,9 @@ def run_pipeline(definition: Definition, options: RunOptions, reporter: Reporter
             reporter.note(f"Run {found.id} of '{found.pipeline}' was interrupted. Go on with it: cauce resume {found.id}")
     started = time.monotonic()
     with ExitStack() as stack:
+        stack.enter_context(storage.in_use())
         stack.enter_context(storage.run_lock(run))
-        store.begin_run(info.pipeline, run, _run_properties(definition, options, storage, store, run))
+        store.begin_run(info.pipeline, run, _run_properties(definition, options, storage, info))
         workers = Workers(storage.log(run, "worker-server"), [(module_name(definition.file), definition.file)])
         stack.callback(workers.close)
         launcher = Launcher(store, storage, info, workers, reporter, warm=modules_to_warm(definition.pipeline, info))
@@ -145,9 +147,9 @@ def _run_nodes(
         else:
             run_locally(progression, launcher.launch, parallel=parallel, stop=launcher.cancel)
     except BaseException as error:
-        store.update_run(
-            run, {"state": RunState.FAILED.value, "reason": f"{type(error).__name__}: {error}", "ended": int(time.time() * 1000)}
-        )
+        state = RunState.INTERRUPTED if isinstance(error, KeyboardInterrupt) else RunState.FAILED
+        with contextlib.suppress(MetadataError):  # the store itself may be what failed; the next command then finds the run
+            end_run(store, storage, run, state, f"{type(error).__name__}: {error}")
         raise
     return progression
 
@@ -158,12 +160,13 @@ def modules_to_warm(pipeline: Pipeline, info: RunInfo) -> tuple[str, ...]:
     return tuple(dict.fromkeys(module for kind in kinds for module in kind.needs))
 
 
-def _run_properties(definition: Definition, options: RunOptions, storage: Storage, store: MetadataStore, run: str) -> dict[str, Property]:
+def _run_properties(definition: Definition, options: RunOptions, storage: Storage, info: RunInfo) -> dict[str, Property]:
     properties: dict[str, Property] = {
         "definition": str(definition.file),
         "root": str(storage.root),
         "host": socket.gethostname(),
         "settings": json.dumps(dict(options.settings)),
+        "nodes": json.dumps([node.id for node in definition.pipeline.nodes if node.id in info.selected]),
         "selection": json.dumps({"start": options.start, "end": options.end, "only": options.only}),
         "cache": int(options.cache),
         "rerun": json.dumps(options.rerun),

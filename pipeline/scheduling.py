@@ -78,7 +78,7 @@ def run_locally(progression: Progression, launch: Launch, *, parallel: int, stop
     """Runs all nodes in threads, each as soon as its upstream nodes have ended.
 
     A failed node stops what needs it; the others go on, so that a later `resume` finds their results. A block stops all that has
-    not begun. Ctrl-C calls `stop` once, and the nodes that run end as canceled.
+    not begun. Ctrl-C calls `stop`, and the nodes that run end as canceled.
 
     Args:
         progression: The graph.
@@ -97,12 +97,15 @@ def run_locally(progression: Progression, launch: Launch, *, parallel: int, stop
                     return
                 ended, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in ended:
-                    del running[future]
                     progression.record(future.result())
+                    del running[future]
             except KeyboardInterrupt:
                 progression.interrupted = True
                 stop()
                 _drain(running, progression)
+            except BaseException:
+                stop()
+                raise
 
 
 def _drain(running: dict[Future[Outcome], Component], progression: Progression) -> None:

@@ -1,28 +1,36 @@
 """The root folder: where artifacts, logs, state, code and locks lie, and how files become visible.
 
-artifacts/<pipeline>/<node>/<output>/<execution>[/<index>]   published payloads, never changed again
-staging/<execution>/<output>                                 being written; on the same file system, so that a rename publishes
-state/<run>/<node>-<key>                                     survives a retry, and a crash followed by `resume`
-logs/<run>/<node>.log                                        one per node of a run
-code/<sha256>.py                                             user code as it was when it ran
-locks/<run>.lock                                             held by the process of the run; free when it is gone
+artifacts/<pipeline>/<node>/<output>/<run>.<execution>   published payloads, never changed again
+staging/<run>.<execution>/<output>                       being written; on the same file system, so that a rename publishes
+state/<run>/<node>-<key>                                 survives a retry, and a crash followed by `resume`
+logs/<run>/<node>.log                                    one per node of a run
+code/<sha256>.py                                         user code as it was when it ran
+locks/<run>.lock                                         held by the process of the run; free when it is gone
+locks/.root                                              shared by all runs; `cauce gc --apply` wants it alone
+
+Another metadata store counts its executions from 1 again: with the run in the name, two stores can share a root.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
+import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.artifacts import Artifact
 from pipeline.errors import MetadataError, StorageError, UsageError
-from pipeline.hashing import digest_file, files_below, size_of
+from pipeline.hashing import files_below, size_of
 
 _LAYOUT = 1
+_LOCK_TRIES = 10
+_TRASH = ".trash-"
 
 
 class Storage:
@@ -55,13 +63,13 @@ class Storage:
                 hint="Install a newer cauce, or use another --root.",
             )
 
-    def staging(self, execution: int) -> Path:
+    def staging(self, run: str, execution: int) -> Path:
         """The staging folder of an execution."""
-        return self.root / "staging" / str(execution)
+        return self.root / "staging" / f"{run}.{execution}"
 
-    def final(self, pipeline: str, node: str, output: str, execution: int) -> Path:
+    def final(self, pipeline: str, node: str, output: str, run: str, execution: int) -> Path:
         """Where the payload of an output becomes visible."""
-        return self.root / "artifacts" / pipeline / node / output / str(execution)
+        return self.root / "artifacts" / pipeline / node / output / f"{run}.{execution}"
 
     def state(self, run: str, node: str, key: str) -> Path:
         """The state folder of a node's work in a run; other work gets another one."""
@@ -72,13 +80,11 @@ class Storage:
         return self.root / "logs" / run / f"{node}.log"
 
     def commit(self, staged: Path, final: Path) -> None:
-        """Makes a staged payload visible by one rename; repeating it after a crash does no harm.
+        """Makes a staged payload visible by one rename.
 
         Raises:
             StorageError: If it cannot be renamed.
         """
-        if not staged.exists() and final.exists():
-            return
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
             staged.rename(final)
@@ -90,28 +96,34 @@ class Storage:
         if path.is_file() or path.is_symlink():
             path.unlink()
         elif path.exists():
-            trash = self.root / "staging" / f".trash-{os.getpid()}-{path.parent.name}-{path.name}"
+            trash = self.root / "staging" / f"{_TRASH}{secrets.token_hex(8)}"
             trash.parent.mkdir(parents=True, exist_ok=True)
             path.rename(trash)
             shutil.rmtree(trash, ignore_errors=True)
 
-    def discard(self, execution: int) -> None:
-        """Removes the staging folder of an execution."""
-        shutil.rmtree(self.staging(execution), ignore_errors=True)
+    def empty_trash(self) -> None:
+        """Removes what a process was killed over while it removed it."""
+        for trash in (self.root / "staging").glob(f"{_TRASH}*"):
+            shutil.rmtree(trash, ignore_errors=True)
 
-    def discard_unpublished(self, pipeline: str, node: str, execution: int) -> None:
+    def discard(self, run: str, execution: int) -> None:
+        """Removes the staging folder of an execution."""
+        shutil.rmtree(self.staging(run, execution), ignore_errors=True)
+
+    def discard_unpublished(self, pipeline: str, node: str, run: str, execution: int) -> None:
         """Removes all that an execution left which was never recorded: its staging, and payloads renamed but not recorded."""
-        self.discard(execution)
-        for orphan in (self.root / "artifacts" / pipeline / node).glob(f"*/{execution}"):
+        self.discard(run, execution)
+        for orphan in (self.root / "artifacts" / pipeline / node).glob(f"*/{run}.{execution}"):
             self.remove(orphan)
 
     def keep_code(self, file: Path) -> str:
         """Keeps a copy of a user's file under its digest; returns the digest."""
-        sha = digest_file(file)
+        content = file.read_bytes()
+        sha = hashlib.sha256(content).hexdigest()
         kept = self.root / "code" / f"{sha}{file.suffix}"
         if not kept.exists():
             kept.parent.mkdir(parents=True, exist_ok=True)
-            _write_atomically(kept, file.read_bytes())
+            _write_atomically(kept, content)
         return sha
 
     def kept_code(self, sha: str, suffix: str = ".py") -> str | None:
@@ -126,33 +138,68 @@ class Storage:
         Raises:
             UsageError: If another process holds it.
         """
-        with self._lock_file(run).open("a") as file:
+        for _ in range(_LOCK_TRIES):
+            with self.vacant(run) as vacant:
+                if vacant:
+                    yield
+                    return
+            time.sleep(0.05)  # another command may hold it for a moment, to see whether the run is alive
+        raise UsageError(f"Run {run} is going on in another process.", hint=f"See it: cauce runs show {run}")
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keeps `cauce gc` from removing files while it is held; any number of runs may hold it.
+
+        Raises:
+            UsageError: If files are being removed.
+        """
+        with self._root_lock().open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UsageError(f"`cauce gc --apply` is removing files below {self.root}.", hint="Try again in a moment.") from error
+            yield
+
+    @contextmanager
+    def unused(self) -> Iterator[None]:
+        """Keeps runs from starting while it is held.
+
+        Raises:
+            UsageError: If a run is going on.
+        """
+        if not self.root.exists():
+            yield
+            return
+        with self._root_lock().open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise UsageError(f"Run {run} is going on in another process.", hint=f"See it: cauce runs show {run}") from error
+                raise UsageError(
+                    f"A run is going on below {self.root}.", hint="Remove files when it has ended; see it: cauce runs list"
+                ) from error
             yield
 
-    def is_alive(self, run: str) -> bool:
-        """Returns whether a process holds the lock of a run."""
-        path = self._lock_file(run)
-        if not path.exists():
-            return False
+    def _root_lock(self) -> Path:
+        path = self.root / "locks" / ".root"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    @contextmanager
+    def vacant(self, run: str) -> Iterator[bool]:
+        """Holds the lock of a run where no process has it; gives whether that is so."""
+        path = self.root / "locks" / f"{run}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                return True
-        return False
-
-    def _lock_file(self, run: str) -> Path:
-        path = self.root / "locks" / f"{run}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
+                yield False
+                return
+            yield True
 
 
 def damage(artifact: Artifact) -> str | None:
-    """Returns what is wrong with an artifact's files, by a look at their names and sizes; None if nothing is."""
+    """Returns what is wrong with an artifact's files, by a look at their sizes; None if nothing is."""
     if not artifact.path.exists():
         return f"{artifact.path} is missing"
     size = size_of(artifact.path)
@@ -176,6 +223,10 @@ def check_payload(artifact: Artifact, name: str) -> None:
 
 
 def _write_atomically(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -18,6 +18,9 @@ from typing import Any
 
 from pipeline.errors import DefinitionError, UserCodeError, did_you_mean
 
+OURS = ("pipeline", "components")
+"""Packages that are never the user's, even where a checkout of cauce is itself the project."""
+
 
 @dataclass(frozen=True)
 class CodeReference:
@@ -83,8 +86,18 @@ def load_module(name: str, file: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise UserCodeError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
+        raise UserCodeError(f"{file} cannot be imported: {type(error).__name__}: {error}{line_in(file, error)}") from error
     return module
+
+
+def line_in(file: Path, error: BaseException) -> str:
+    """Returns ` (line 31)`, the last line of a file that was running when an error was raised; empty if none was."""
+    trace, line = error.__traceback__, None
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(file):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f" (line {line})" if line else ""
 
 
 def load_function(text: str, folders: Iterable[Path], *, default: str | None = None) -> Callable[..., Any]:
@@ -97,7 +110,9 @@ def load_function(text: str, folders: Iterable[Path], *, default: str | None = N
     folders = list(folders)
     reference = CodeReference.parse(text)
     add_to_path(folders)
-    module = load_module(reference.module, reference.file(folders))
+    file = reference.file(folders)
+    _refuse_shadowed(reference.module, file)
+    module = load_module(reference.module, file)
     name = reference.function or default or ""
     function = getattr(module, name, None)
     if not callable(function):
@@ -106,55 +121,70 @@ def load_function(text: str, folders: Iterable[Path], *, default: str | None = N
     return function  # type: ignore[no-any-return]
 
 
+def _refuse_shadowed(name: str, file: Path) -> None:
+    """Raises where `import name` would load a library: user modules that import one another would get that instead."""
+    top, *rest = name.split(".")
+    wanted = file if not rest else file.parents[len(rest) - (file.name != "__init__.py")] / "__init__.py"
+    spec = importlib.util.find_spec(top)
+    if spec is not None and spec.origin is not None and Path(spec.origin).resolve() != wanted.resolve():
+        raise DefinitionError(f"{file} cannot be loaded: 'import {top}' would load {spec.origin}.", hint="Rename the file.")
+
+
 def local_files(file: Path, folders: Iterable[Path], *, within: Path | None = None) -> list[Path]:
     """Returns `file` and every local module that it imports, directly or not, sorted.
 
     Imports are read from the source without running it, also those inside functions. A module whose name is computed at run
-    time is not seen. With `within`, only modules below that folder count, without the folder's own `__init__`, which gathers
-    them all.
+    time is not seen. With `within`, a package's folder, only its own modules count, without its `__init__`, which gathers them all.
     """
     roots = tuple(folder.resolve() for folder in folders)
     found: set[Path] = set()
     waiting = [file.resolve()]
     while waiting:
         current = waiting.pop()
-        if current in found or (within is not None and (not current.is_relative_to(within) or current == within / "__init__.py")):
-            continue
-        found.add(current)
-        waiting.extend(_local_imports(current, roots))
+        if current not in found:
+            found.add(current)
+            waiting.extend(_local_imports(current, roots, within))
     return sorted(found)
 
 
-def _local_imports(file: Path, folders: tuple[Path, ...]) -> list[Path]:
-    found: list[Path] = []
+def _local_imports(file: Path, folders: tuple[Path, ...], within: Path | None) -> set[Path]:
+    """Returns the local files that the import statements of a file name."""
+    found: set[Path] = set()
     for level, base, names in _imports(file, file.stat().st_mtime_ns):
+        package = base.partition(".")[0]
+        if not level and (package in OURS if within is None else package != within.name):
+            continue
+        modules = [base, *(f"{base}.{name}".strip(".") for name in names)]
         roots = (file.parents[level - 1],) if level else folders
-        for name in [base, *(f"{base}.{name}".strip(".") for name in names)]:
-            found.extend(_existing(name, roots))
-    return found
+        found.update(path for root in roots for module in modules for path in _files_of(module, root))
+    return {path for path in found if within is None or (path.is_relative_to(within) and path != within / "__init__.py")}
 
 
 @functools.cache
 def _imports(file: Path, changed: int) -> tuple[tuple[int, str, tuple[str, ...]], ...]:
-    """Returns level, module and names of each import statement of a file as it was when it last `changed`."""
+    """Returns level, module and names of each import statement of a file, as it was when it last `changed`."""
     try:
-        tree = ast.parse(file.read_bytes(), filename=str(file))
+        waiting: list[ast.AST] = [ast.parse(file.read_bytes(), filename=str(file))]
     except SyntaxError as error:
         raise UserCodeError(f"{file}, line {error.lineno}: {error.msg}") from error
     found: list[tuple[int, str, tuple[str, ...]]] = []
-    for node in ast.walk(tree):
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, ast.Import):
             found.extend((0, alias.name, ()) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             found.append((node.level, node.module or "", tuple(alias.name for alias in node.names)))
+        # Imports are statements: there is no need to look into expressions.
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            inner = getattr(node, part, ())
+            waiting.extend(inner if isinstance(inner, list) else ())
     return tuple(found)
 
 
-def _existing(name: str, folders: tuple[Path, ...]) -> Iterable[Path]:
-    """Yields the files that importing `name` runs: the packages on the way, and the module."""
+def _files_of(name: str, folder: Path) -> tuple[Path, ...]:
+    """Returns the files that importing `name` from a folder runs: the packages on the way, and the module."""
     parts = name.split(".") if name else []
-    for folder in folders:
-        for end in range(1, len(parts) + 1):
-            found = _module_file(".".join(parts[:end]), folder)
-            if found is not None:
-                yield found.resolve()
+    if not parts or not ((folder / parts[0]).is_dir() or (folder / f"{parts[0]}.py").is_file()):
+        return ()
+    found = (_module_file(".".join(parts[:end]), folder) for end in range(1, len(parts) + 1))
+    return tuple(path.resolve() for path in found if path is not None)

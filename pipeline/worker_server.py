@@ -23,11 +23,15 @@ from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import recv_handle
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pipeline.errors import CauceError, ExecutionError
 from pipeline.executor import Job, Result, execute, log_to, peak_memory
 from pipeline.usercode import load_module
+
+
+class _Terminated(BaseException):
+    """A child was asked to end; no error boundary may catch it."""
 
 
 class WorkerServer:
@@ -90,14 +94,12 @@ class WorkerServer:
             self._wake.close()
             run_child(Connection(descriptor))
             status = 0
-        except SystemExit:
-            status = 143
+        except _Terminated:
+            status = 128 + signal.SIGTERM
         except BaseException:  # noqa: BLE001 - the last frame of a child
             traceback.print_exc()
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(status)
+            _leave(status)
 
     def _reap(self) -> None:
         while self._children:
@@ -107,6 +109,15 @@ class WorkerServer:
             number = self._children.pop(pid, None)
             if number is not None:
                 self._connection.send(("exited", number, os.waitstatus_to_exitcode(status)))
+
+
+def _leave(status: int) -> NoReturn:
+    """Ends a child, in whatever state it is; it must not go on as a second server."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(status)
 
 
 def run_child(connection: Connection) -> None:
@@ -120,19 +131,28 @@ def run_child(connection: Connection) -> None:
         with lock:
             connection.send(message)
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, _terminate)
     threading.Thread(target=_die_with_parent, args=(connection.fileno(),), daemon=True).start()
     try:
         for name, file in modules:
             load_module(name, Path(file))
         job: Job = pickle.loads(connection.recv_bytes())
-    except Exception as error:  # noqa: BLE001 - goes to the run as the job's error
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - goes to the run as the job's error
         traceback.print_exc()
         failure = error if isinstance(error, CauceError) else ExecutionError(f"The job cannot be loaded: {type(error).__name__}: {error}")
         send(("result", Result(error=failure)))
         return
-    result = execute(job, lambda progress: send(("progress", progress)))
-    send(("result", replace(result, peak_memory=peak_memory())))
+    result = replace(execute(job, lambda progress: send(("progress", progress))), peak_memory=peak_memory())
+    try:
+        pickle.dumps(result)
+    except Exception as error:  # noqa: BLE001 - whatever a component has put into it
+        traceback.print_exc()
+        result = Result(error=ExecutionError(f"Node '{job.context.node}': its verdict, row counts or error cannot be sent: {error}"))
+    send(("result", result))
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise _Terminated
 
 
 def _die_with_parent(descriptor: int) -> None:
@@ -150,7 +170,7 @@ def _import(name: str) -> None:
     """Imports a module; one that fails is left to the child that needs it, where the error belongs to a node."""
     try:
         importlib.import_module(name)
-    except Exception:  # noqa: BLE001
+    except (Exception, SystemExit):  # noqa: BLE001
         traceback.print_exc()
 
 

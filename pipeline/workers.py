@@ -24,6 +24,7 @@ from pipeline.executor import Job, Result
 
 _TICK = 0.2
 _GRACE = 5.0
+_IMPORT = 60.0  # the longest that the server may be busy with one import before it tells how a child has ended
 
 
 @dataclass
@@ -36,8 +37,93 @@ class _Child:
     exited: threading.Event = field(default_factory=threading.Event)
 
 
+class _Server:
+    """One process of the worker server, and what it has told of its children.
+
+    Args:
+        log: File for what it prints.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._children: dict[int, _Child] = {}
+        here, there = socket.socketpair()
+        log.parent.mkdir(parents=True, exist_ok=True)
+        package_root = str(Path(__file__).resolve().parents[1])
+        # The libraries' own chatter at import says nothing about the user's pipeline.
+        environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")]))
+        with there, log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "pipeline.worker_server", str(there.fileno())],
+                pass_fds=[there.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                env=environment,
+            )
+        self._connection = Connection(here.detach())
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be asked."""
+        return self._listener.is_alive()
+
+    def request(self, request: tuple[Any, ...], descriptor: int | None = None) -> None:
+        """Sends a request, and the descriptor that belongs to it."""
+        with self._lock:
+            try:
+                self._connection.send(request)
+                if descriptor is not None:
+                    send_handle(self._connection, descriptor, None)
+            except OSError as error:
+                raise ProcessDiedError("The worker server is gone.", hint=f"What it printed: {self._log}") from error
+
+    def fork(self, needs: list[str]) -> tuple[_Child, Connection]:
+        """Asks for a child that has imported `needs`; returns it with the connection to it."""
+        here, there = socket.socketpair()
+        connection = Connection(here.detach())
+        child, number = _Child(), next(self._numbers)
+        self._children[number] = child
+        try:
+            with there:
+                self.request(("fork", number, needs), there.fileno())
+        except ProcessDiedError:
+            connection.close()
+            raise
+        return child, connection
+
+    def close(self) -> None:
+        """Ends it at once: it holds nothing, and an import of a heavy library would be waited for in vain."""
+        self._process.kill()
+        self._process.wait()
+        self._listener.join()
+        self._connection.close()
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                kind, number, value = self._connection.recv()
+                if kind == "forked":
+                    self._children[number].pid = value
+                    self._children[number].forked.set()
+                else:
+                    child = self._children.pop(number)
+                    child.status = value
+                    child.exited.set()
+        except (EOFError, OSError):
+            for child in self._children.values():
+                child.forked.set()
+                child.exited.set()
+
+
 class Workers:
-    """Starts the worker server when it is first needed, and runs jobs in its children.
+    """Starts the worker server when it is first needed, and again where it has died; runs jobs in its children.
 
     Args:
         log: File for what the server itself prints.
@@ -48,16 +134,12 @@ class Workers:
         self._log = log
         self._definitions = [(name, str(file)) for name, file in definitions]
         self._lock = threading.Lock()
-        self._numbers = itertools.count(1)
-        self._children: dict[int, _Child] = {}
-        self._process: subprocess.Popen[bytes] | None = None
-        self._socket: socket.socket | None = None
-        self._connection: Connection | None = None
+        self._current: _Server | None = None
         self._cancelled = threading.Event()
 
     def warm(self, modules: Iterable[str]) -> None:
         """Asks the server to import modules when it has nothing else to do; starts it where it is not running."""
-        self._request(("warm", list(modules)))
+        self._server().request(("warm", list(modules)))
 
     def cancel(self) -> None:
         """Makes all running jobs stop, and each later one fail at once."""
@@ -65,11 +147,18 @@ class Workers:
 
     def close(self) -> None:
         """Ends the server; its children end with their connections."""
-        if self._socket is not None and self._process is not None:
-            # A plain close would not wake the thread that listens, and the server would never see the end.
-            self._socket.shutdown(socket.SHUT_RDWR)
-            self._process.wait()
-            self._socket.close()
+        with self._lock:
+            if self._current is not None:
+                self._current.close()
+                self._current = None
+
+    def _server(self) -> _Server:
+        with self._lock:
+            if self._current is None or not self._current.alive:
+                if self._current is not None:
+                    self._current.close()
+                self._current = _Server(self._log)
+            return self._current
 
     def run(
         self,
@@ -87,7 +176,7 @@ class Workers:
             job: The job.
             needs: Modules that the process must have imported.
             log: File for all that it prints.
-            timeout: Seconds after which it is stopped.
+            timeout: Seconds after which it is stopped, counted from when its process is there.
             progress: Called with each progress.
             memory: Called about twice a second with the bytes that the process holds.
 
@@ -96,18 +185,18 @@ class Workers:
             NodeTimeoutError: If it takes too long.
             InterruptedRunError: If `cancel` was called.
         """
-        header = pickle.dumps((str(log), sys.path, self._definitions))
-        child, connection = self._fork(list(needs))
+        header, body = pickle.dumps((str(log), sys.path, self._definitions)), _pickled(job)
+        child, connection = self._server().fork(list(needs))
         with connection:
             try:
                 connection.send_bytes(header)
-                connection.send_bytes(_pickled(job))
+                connection.send_bytes(body)
                 return self._attend(job, child, connection, timeout, progress, memory)
             except (EOFError, BrokenPipeError, ConnectionResetError) as error:
-                child.exited.wait(_GRACE)
+                child.exited.wait(_IMPORT)
                 raise self._death(job, child, log) from error
             finally:
-                _stop(child)
+                _stop(child, connection)
 
     def _attend(
         self,
@@ -118,7 +207,7 @@ class Workers:
         progress: Callable[[Progress], None],
         memory: Callable[[int], None],
     ) -> Result:
-        deadline = None if timeout is None else time.monotonic() + timeout
+        began: float | None = None
         looked = 0.0
         while True:
             if connection.poll(_TICK):
@@ -129,68 +218,13 @@ class Workers:
                 progress(content)
             if self._cancelled.is_set():
                 raise InterruptedRunError(f"Node '{job.context.node}' was stopped with the run.", hint="Go on: cauce resume")
-            if deadline is not None and time.monotonic() > deadline:
+            if began is None and child.forked.is_set():
+                began = time.monotonic()
+            if timeout is not None and began is not None and time.monotonic() - began > timeout:
                 raise NodeTimeoutError(f"Node '{job.context.node}' took longer than its timeout of {timeout:g} s, and was stopped.")
             if child.pid is not None and time.monotonic() - looked > 0.5:
                 looked = time.monotonic()
                 memory(_resident(child.pid))
-
-    def _fork(self, needs: list[str]) -> tuple[_Child, Connection]:
-        here, there = socket.socketpair()
-        child, number = _Child(), next(self._numbers)
-        self._children[number] = child
-        with there:
-            self._request(("fork", number, needs), there.fileno())
-        return child, Connection(here.detach())
-
-    def _request(self, request: tuple[Any, ...], descriptor: int | None = None) -> None:
-        with self._lock:
-            connection = self._connection or self._start()
-            try:
-                connection.send(request)
-                if descriptor is not None:
-                    send_handle(connection, descriptor, None)
-            except OSError as error:
-                raise ExecutionError(f"The worker server is gone. What it printed: {self._log}") from error
-
-    def _start(self) -> Connection:
-        here, there = socket.socketpair()
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        package_root = str(Path(__file__).resolve().parents[1])
-        # The libraries' own chatter at import says nothing about the user's pipeline.
-        environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")]))
-        with there, self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "pipeline.worker_server", str(there.fileno())],
-                pass_fds=[there.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env=environment,
-            )
-        self._socket = here
-        self._connection = Connection(os.dup(here.fileno()))
-        threading.Thread(target=self._listen, args=(self._connection,), daemon=True).start()
-        return self._connection
-
-    def _listen(self, connection: Connection) -> None:
-        try:
-            while True:
-                kind, number, value = connection.recv()
-                child = self._children[number]
-                if kind == "forked":
-                    child.pid = value
-                    child.forked.set()
-                else:
-                    child.status = value
-                    child.exited.set()
-        except (EOFError, OSError):
-            connection.close()
-            for child in list(self._children.values()):
-                child.forked.set()
-                child.exited.set()
 
     def _death(self, job: Job, child: _Child, log: Path) -> ProcessDiedError:
         node = f"Node '{job.context.node}'"
@@ -212,23 +246,45 @@ class Workers:
 def _pickled(job: Job) -> bytes:
     """Returns a job by reference to its class; what has no name that can be imported travels by value."""
     try:
-        return pickle.dumps(job)
+        if job.component.__module__ != "__main__":
+            return pickle.dumps(job)
     except (pickle.PicklingError, AttributeError, TypeError):
-        import cloudpickle
+        pass
+    import cloudpickle
 
+    try:
         return bytes(cloudpickle.dumps(job))
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ExecutionError(
+            f"Node '{job.context.node}' cannot be sent to a process of its own: {error}",
+            hint="Parameters must be plain data; what the component needs besides, it makes or opens in `execute`.",
+        ) from error
 
 
-def _stop(child: _Child) -> None:
-    """Ends the process group of a child: asks, waits, kills."""
-    child.forked.wait(_GRACE)
+def _stop(child: _Child, connection: Connection) -> None:
+    """Ends the process group of a child: waits a moment, asks, waits, kills; one that is not forked yet ends with its connection.
+
+    Its end is seen on the connection: the server, which would tell of it too, may be in the middle of a long import.
+    """
     if child.pid is None:
         return
     for number in (signal.SIGTERM, signal.SIGKILL):
-        if child.exited.wait(0.05 if number is signal.SIGTERM else _GRACE):
+        if _ended(connection, 0.05 if number is signal.SIGTERM else _GRACE):
             break
         _signal_group(child.pid, number)
-    child.exited.wait(_GRACE)
+    _ended(connection, _GRACE)
+    _signal_group(child.pid, signal.SIGKILL)  # what it has started and left behind
+
+
+def _ended(connection: Connection, seconds: float) -> bool:
+    """Waits until the other side is closed; returns whether it is."""
+    deadline = time.monotonic() + seconds
+    try:
+        while connection.poll(max(0.0, deadline - time.monotonic())):
+            connection.recv_bytes()
+    except (EOFError, OSError):
+        return True
+    return False
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

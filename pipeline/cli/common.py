@@ -11,18 +11,22 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 
 from pipeline.config import Settings, load_settings
 from pipeline.errors import UsageError, did_you_mean
-from pipeline.metadata import EMPTY, MetadataStore
+from pipeline.metadata import EMPTY, MetadataStore, redacted
 from pipeline.records import Run
 from pipeline.recovery import recover
 from pipeline.storage import Storage
 
 F = TypeVar("F", bound=Callable[..., Any])
-PAGE_WIDTH = 140
+PIPE_WIDTH = 1_000
+"""Width where the output is not a terminal: a row of a table is a line, whatever it holds."""
+
+SHOWN = 20
+NO_RUNS = "Start one: cauce run PATH. If there is one elsewhere, go to its project's folder, or name its root: --root DIR"
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,34 @@ class Opened:
     storage: Storage
 
 
+class Verbs(click.Group):
+    """A group of verbs on one noun; without a verb it lists."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in context.help_option_names):
+            args = ["list", *args]
+        return super().parse_args(context, args)
+
+    def resolve_command(self, context: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.commands:
+            raise click.UsageError(f"There is no command '{args[0]}'.{did_you_mean(args[0], self.commands)}", context)
+        return super().resolve_command(context, args)
+
+
 def store_options(command: F) -> F:
     """Adds `--root` and `--metadata`."""
     command = click.option("--metadata", metavar="URL", help="Metadata store: sqlite:///PATH, postgresql://... or mysql://...")(command)
     return click.option("--root", metavar="DIR", help="Root folder of artifacts; default: cauce_root in the project.")(command)
+
+
+def limit_option(what: str) -> Callable[[F], F]:
+    """Adds `--limit`; without it a person sees the last 20, and a script all."""
+    return click.option("--limit", type=click.IntRange(min=0), help=f"Only the last N {what}; 0 for all. Default: 20, with --json all.")
+
+
+def limit_of(limit: int | None, *, as_json: bool) -> int | None:
+    """Returns how many items to print; None for all."""
+    return (None if as_json else SHOWN) if limit is None else limit or None
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (its schema is in schemas/).")
@@ -62,7 +90,7 @@ def find_run(store: MetadataStore, text: str | None) -> Run:
     """
     runs = store.runs()
     if not runs:
-        raise UsageError("There are no runs yet.", hint="Start one: cauce run PATH")
+        raise UsageError(f"There are no runs in {redacted(store.url)}.", hint=NO_RUNS)
     if text in (None, "latest", "-"):
         return runs[-1]
     found = [run for run in runs if run.id == text] or [run for run in runs if run.id.startswith(text or "")]
@@ -76,9 +104,17 @@ def find_run(store: MetadataStore, text: str | None) -> Run:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Returns a console; it respects NO_COLOR, and is wide where the output is not a terminal."""
+    """Returns a console; it respects NO_COLOR, and wraps no line where the output is not a terminal."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else PAGE_WIDTH, soft_wrap=not stream.isatty())
+    # Without markup and emoji: a value such as `[red]` or `:key:` is data.
+    return Console(
+        file=stream,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        width=None if stream.isatty() else PIPE_WIDTH,
+        soft_wrap=not stream.isatty(),
+    )
 
 
 def print_json(value: Any) -> None:
@@ -86,9 +122,9 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, default=str))
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> Table:
-    """Returns a table without lines; the columns named in `right` are numbers."""
-    made = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+def table(columns: Sequence[str], rows: Iterable[Sequence[RenderableType]], *, right: Sequence[str] = ()) -> Table:
+    """Returns a table without lines; the columns named in `right` are numbers. Without names it has no header."""
+    made = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, show_header=any(columns))
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
@@ -118,3 +154,8 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} GB"
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Returns `1 run`, `1,000 runs`, `no anomalies`."""
+    return f"{count:,} {noun}" if count == 1 else f"{f'{count:,}' if count else 'no'} {plural or noun + 's'}"

@@ -84,7 +84,8 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         code = 130
     except CauceError as error:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        word = "error:" if os.environ.get("NO_COLOR") else click.style("error:", fg="red", bold=True)
+        click.echo(f"{word} {error}", err=True)
         code = error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

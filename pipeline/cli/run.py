@@ -90,8 +90,7 @@ def plan(path: Path, as_json: bool, **given: Any) -> None:
     nodes = planned(definition.pipeline, info, store, Storage(options.root, create=False))
     if as_json:
         rows = [
-            {"node": n.node, "component": n.component, "action": n.decision.action.value, "reasons": list(n.decision.reasons)}
-            for n in nodes
+            {"id": n.node, "component": n.component, "action": n.decision.action.value, "reasons": list(n.decision.reasons)} for n in nodes
         ]
         print_json(rows)
         return
@@ -118,6 +117,8 @@ def resume(run_id: str | None, root: str | None, metadata: str | None, require_p
     found = find_run(opened.store, run_id)
     if found.state is RunState.DONE:
         click.echo(f"Run {found.id} is done; there is nothing to resume.", err=True)
+        if as_json:
+            print_json(result_as_json(RunResult(found.id, found.pipeline, found.state, found.reason, (), 0.0)))
         return 0
     return _run(
         load_definition(Path(str(found.properties["definition"]))),

@@ -1,0 +1,36 @@
+"""The one place where the command line reaches components.
+
+The engine knows components only by their base class; two commands show what components own: `cauce schema` the review of schemas,
+`cauce models` the folders that models are served from. Both modules are light, and are imported when such a command is invoked.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from pipeline.errors import UsageError
+
+
+def _load(name: str, command: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"`cauce {command}` needs the package '{error.name}', which is not installed.", hint="Install it: pip install cauce"
+        ) from error
+
+
+def schema_review() -> Any:
+    """Returns the module that compares schemas and writes accepted changes."""
+    return _load("components.schema_review", "schema")
+
+
+def schema_file() -> Any:
+    """Returns the module that reads schema files."""
+    return _load("components.schema_file", "schema")
+
+
+def serving() -> Any:
+    """Returns the module that knows served versions."""
+    return _load("components.serving", "models")

@@ -1,0 +1,215 @@
+"""`cauce models list` and `cauce models rollback`."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import RenderableType
+from rich.text import Text
+
+from pipeline.artifacts import Artifact
+from pipeline.cli.common import Opened, Verbs, console, json_option, open_store, print_json, store_options, table
+from pipeline.cli.extensions import serving
+from pipeline.cli.show.cells import number
+from pipeline.errors import DataError, UsageError, did_you_mean
+from pipeline.metadata import EMPTY, MetadataStore
+from pipeline.records import MANUAL_RUN, ExecutionState
+
+ROLLBACK = "cauce.models.rollback"
+
+
+@dataclass(frozen=True)
+class _Judgement:
+    """What evaluations said of a model: the last verdict, and the metrics on all rows."""
+
+    blessed: bool | None = None
+    metrics: dict[str, float | None] = field(default_factory=dict)
+
+
+@click.group(cls=Verbs)
+def models() -> None:
+    """List pushed models, roll back to an earlier one.
+
+    \b
+    Examples:
+      cauce models
+      cauce models rollback serving/taxi 3 --reason "too many false alarms since Monday"
+    """
+
+
+@models.command("list")
+@click.argument("destination", required=False, type=click.Path(path_type=Path))
+@store_options
+@json_option
+def list_models(destination: Path | None, root: str | None, metadata: str | None, as_json: bool) -> None:
+    """List the versions in DESTINATION, or in all destinations that models were pushed to, oldest first.
+
+    \b
+    Examples:
+      cauce models
+      cauce models list serving/taxi
+    """
+    store = open_store(root, metadata).store
+    if destination is not None and not destination.is_dir():
+        raise UsageError(f"There is no folder {destination}.{_known(store)}")
+    folders = [destination.resolve()] if destination is not None else _destinations(store)
+    versions = {folder: serving().versions(folder) for folder in folders}
+    judgements = _judgements(store, [v.record.model_id for found in versions.values() for v in found if v.record and v.record.model_id])
+    if as_json:
+        print_json([_as_json(folder, version, version is found[-1], judgements) for folder, found in versions.items() for version in found])
+        return
+    if not any(versions.values()):
+        click.echo("No model has been pushed yet.", err=True)
+    for folder, found in versions.items():
+        if found:
+            _print(folder, found, judgements)
+
+
+@models.command()
+@click.argument("destination", type=click.Path(path_type=Path))
+@click.argument("version", type=click.IntRange(min=0))
+@click.option("--reason", required=True, help="Why; it is recorded in the metadata store and beside the model.")
+@store_options
+@json_option
+def rollback(destination: Path, version: int, reason: str, root: str | None, metadata: str | None, as_json: bool) -> None:
+    """Serve an earlier VERSION in DESTINATION again: its files are published once more under the next number.
+
+    \b
+    Example:
+      cauce models rollback serving/taxi 3 --reason "too many false alarms since Monday"
+    """
+    opened = open_store(root, metadata)
+    if opened.store.url == EMPTY:
+        raise UsageError(f"There is no metadata store in {opened.settings.root_path} to record it in.", hint="Name its root: --root DIR")
+    if not reason.strip():
+        raise UsageError("--reason is empty. Expected why, in a few words.")
+    if not destination.is_dir():
+        raise UsageError(f"There is no folder {destination}.{_known(opened.store)}")
+    folder = destination.resolve()
+    before = serving().served_version(folder)
+    restored = serving().rollback(folder, version, reason)
+    execution = _record(opened, folder, version, restored, before, reason)
+    if as_json:
+        print_json(
+            {"destination": str(folder), "restored": version, "version": restored.number, "uri": str(restored.path), "execution": execution}
+        )
+    else:
+        click.echo(
+            f"{folder} serves version {restored.number}, which is version {version} again. Its reason is recorded as execution {execution}."
+        )
+
+
+def _record(opened: Opened, folder: Path, version: int, restored: Any, before: Any, reason: str) -> int:
+    """Records the rollback, which has happened, as an execution that used the model."""
+    record = restored.record
+    properties = {
+        "reasons": json.dumps([reason]),
+        "parameters": json.dumps({"destination": str(folder), "version": version, "reason": reason}),
+        "restored_version": version,
+        "served_version": restored.number,
+        "replaced_version": before.number,
+        "destination": str(folder),
+    }
+    known = opened.store.artifacts([record.model_id]) if record.model_id else []
+    inputs = {"model": [artifact for artifact in known if artifact.name == record.model]}
+    execution = opened.store.register(record.pipeline or MANUAL_RUN, MANUAL_RUN, "models.rollback", ROLLBACK, properties, inputs)
+    verdict = {"verdict": "rolled back", "verdict_reasons": json.dumps([reason])}
+    opened.store.publish(execution, ExecutionState.COMPLETE, verdict)
+    return execution
+
+
+def _destinations(store: MetadataStore) -> list[Path]:
+    """Returns the folders that models were pushed to, in the order of the first push."""
+    pushed = [
+        Path(str(artifact.properties["pushed_destination"])).parent
+        for artifact in store.all_artifacts("PushedModel")
+        if "pushed_destination" in artifact.properties
+    ]
+    return list(dict.fromkeys(pushed))
+
+
+def _known(store: MetadataStore) -> str:
+    return did_you_mean("", [str(folder) for folder in _destinations(store)])
+
+
+def _judgements(store: MetadataStore, models: Sequence[int]) -> dict[int, _Judgement]:
+    """Returns what was found out about models, by number."""
+    judged = {
+        event.execution: event.artifact for event in store.events_of_artifacts(models) if not event.kind.is_output and event.key == "model"
+    }
+    made: dict[int, list[int]] = defaultdict(list)
+    for event in store.events_of_executions(judged):
+        if event.kind.is_output:
+            made[judged[event.execution]].append(event.artifact)
+    artifacts = {artifact.id or 0: artifact for artifact in store.artifacts(id for ids in made.values() for id in ids)}
+    return {model: _judgement([artifacts[id] for id in ids if id in artifacts]) for model, ids in made.items()}
+
+
+def _judgement(artifacts: Sequence[Artifact]) -> _Judgement:
+    blessings = [artifact for artifact in artifacts if artifact.type_name == "ModelBlessing"]
+    evaluations = [artifact for artifact in artifacts if artifact.type_name == "ModelEvaluation"]
+    return _Judgement(
+        bool(blessings[-1].properties.get("blessed")) if blessings else None,
+        _metrics(evaluations[-1]) if evaluations else {},
+    )
+
+
+def _metrics(evaluation: Artifact) -> dict[str, float | None]:
+    try:
+        overall: dict[str, Any] = next(iter(evaluation.summary().get("slices", ())), {})
+    except DataError:
+        return {}
+    return {name: values.get("candidate", {}).get("value") for name, values in overall.get("metrics", {}).items()}
+
+
+def _as_json(folder: Path, version: Any, served: bool, judgements: dict[int, _Judgement]) -> dict[str, Any]:
+    record = version.record
+    judgement = judgements.get(record.model_id, _Judgement()) if record else _Judgement()
+    return {
+        "id": str(version.path),
+        "type": "PushedModel",
+        "name": f"{folder.name}/{version.number}",
+        "uri": str(version.path),
+        "state": "served" if served else "available",
+        "created": record.pushed if record else None,
+        "destination": str(folder),
+        "version": version.number,
+        "model": record.model_id if record else None,
+        "pipeline": record.pipeline if record else None,
+        "run": record.run if record else None,
+        "size_bytes": record.size if record else None,
+        "blessed": judgement.blessed,
+        "blessing_reasons": list(record.reasons) if record else [],
+        "metrics": judgement.metrics,
+        "restored": record.restored if record else None,
+        "reason": record.reason if record else "",
+        "problem": version.problem,
+    }
+
+
+def _print(folder: Path, found: Sequence[Any], judgements: dict[int, _Judgement]) -> None:
+    rows: list[list[RenderableType]] = []
+    for version in found:
+        row = _as_json(folder, version, version is found[-1], judgements)
+        notes = [f"version {row['restored']} again: {row['reason']}"] if row["restored"] else []
+        notes += [row["problem"]] if row["problem"] else []
+        rows.append(
+            [
+                str(version.number),
+                Text(row["state"], style="green" if row["state"] == "served" else "dim"),
+                {True: "blessed", False: "not blessed", None: "-"}[row["blessed"]],
+                ", ".join(f"{name} {number(value)}" for name, value in row["metrics"].items()) or "-",
+                str(row["model"] or "-"),
+                (row["created"] or "-").replace("T", " "),
+                "; ".join(notes),
+            ]
+        )
+    screen = console()
+    screen.print(Text(str(folder), style="bold"))
+    screen.print(table(["version", "", "verdict", "metrics", "model", "pushed", ""], rows, right=["version", "model"]))

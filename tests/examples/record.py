@@ -1,0 +1,47 @@
+"""Records the sessions that the READMEs show, where what is printed has changed: `python -m tests.examples.record`."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from tests.examples.project import REPOSITORY, ExampleProject
+from tests.examples.session import Session
+from tests.sessions import Step, sessions, with_session
+
+
+def record() -> None:
+    """Runs each example in a folder of its own, and writes what the commands print into the READMEs."""
+    for name in ("taxi", "bikes", "penguins"):
+        with tempfile.TemporaryDirectory() as folder:
+            session = Session(ExampleProject(name, Path(folder)))
+            _record_example(session)
+            if name == "taxi":
+                _record_readme(session)
+
+
+def _record_example(session: Session) -> None:
+    file = REPOSITORY / "examples" / session.project.name / "README.md"
+    text = with_session(file.read_text(encoding="utf-8"), "run", [Step(_run(session), session.first.out)])
+    file.write_text(text, encoding="utf-8")
+    for name, steps in sessions(file).items():
+        if name != "run":
+            text = with_session(text, name, [Step(step.command, session.shown[step.command].out) for step in steps])
+    file.write_text(text, encoding="utf-8")
+
+
+def _record_readme(session: Session) -> None:
+    file = REPOSITORY / "README.md"
+    text = with_session(file.read_text(encoding="utf-8"), "run", [Step(_run(session), session.first.out)])
+    text = with_session(text, "again", [Step(_run(session), session.again.out)])
+    text = with_session(text, "plan", [Step("cauce plan examples/taxi", session.changed.plan.out)])
+    text = with_session(text, "help", [Step("cauce --help", session.project.cauce("--help").out)])
+    file.write_text(text, encoding="utf-8")
+
+
+def _run(session: Session) -> str:
+    return f"cauce run examples/{session.project.name}"
+
+
+if __name__ == "__main__":
+    record()

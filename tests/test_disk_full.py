@@ -1,0 +1,61 @@
+"""A disk that is full, for real: the root lies on a file system of a few megabytes."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import MetadataError, StorageError
+from pipeline.records import ExecutionState, RunState
+from pipeline.recovery import recover
+from tests.fakes import Failing, NearFailing, Source
+from tests.project import Project
+
+_LAZY = 2
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Project]:
+    """A project whose root holds 4 MB."""
+    project = Project(tmp_path)
+    project.root.mkdir()
+    library = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
+    if library.mount(b"tmpfs", os.fsencode(project.root), b"tmpfs", 0, b"size=4m") != 0:
+        pytest.skip(f"a small file system cannot be mounted: {os.strerror(ctypes.get_errno())}")
+    yield project
+    library.umount2(os.fsencode(project.root), _LAZY)
+
+
+@pytest.mark.parametrize("kind", [Failing, NearFailing])
+def test_full_disk_fails_the_node_leaves_nothing_and_is_resumed_when_there_is_room(small: Project, kind: type[Failing]) -> None:
+    marker = small.folder / "marker"
+    node = kind(Source(), how="fill", marker=str(marker))
+    ran = small.run(node)
+    error = ran.result[kind.__name__].error
+    assert isinstance(error, StorageError)
+    assert f"Node '{kind.__name__}': the disk is full" in str(error)
+    assert "Make room (cauce gc shows what can go), then: cauce resume" in str(error)
+    assert [folder.parent.parent.name for folder in small.published()] == ["Source"]
+    assert list((small.root / "staging").iterdir()) == []
+    assert small.executions(ran.result.run)[kind.__name__].state is ExecutionState.FAILED
+    again = small.run(node, resume=ran.result.run)
+    assert again.states == {"Source": "done", kind.__name__: "done"}
+
+
+def test_disk_too_full_for_the_store_ends_the_run_and_the_next_command_puts_it_right(small: Project) -> None:
+    first = small.run(Source())
+    with pytest.raises(MetadataError, match=r"The metadata store .* failed: .*full"):
+        small.run(NearFailing(Source(), how="fill state"))
+    shutil.rmtree(small.root / "state")
+    (interrupted,) = recover(small.store, small.storage)
+    runs = small.store.runs()
+    assert [run.state for run in runs] == [RunState.DONE, RunState.INTERRUPTED]
+    states = {execution.node: execution.state for execution in small.store.executions_of_run(interrupted.id)}
+    assert states == {"Source": ExecutionState.CACHED, "NearFailing": ExecutionState.FAILED}
+    assert small.run(Source()).reasons("Source") == (f"nothing changed since run {first.result.run}",)
