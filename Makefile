@@ -1,5 +1,5 @@
 # Set-up and checks. `make run` and `make test` are all that a newcomer needs.
-PYTHON ?= python3.11
+PYTHON ?= $(or $(shell command -v python3.11),$(shell command -v python3),python3.11)
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -25,8 +25,8 @@ install: $(STAMP)
 
 # Byte code is compiled at once: importing TensorFlow without it takes three times as long.
 $(STAMP): setup.py constraints.txt
-	@command -v $(PYTHON) >/dev/null || { echo "cauce needs Python 3.11, 3.12 or 3.13 (the pinned set-up: 3.11). There is no '$(PYTHON)' here: install it, or name one: make PYTHON=/path/to/python3.11"; exit 2; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "The pinned versions in constraints.txt are for Python 3.11. $(PYTHON) is $$($(PYTHON) -V). Name one: make PYTHON=/path/to/python3.11 (with 3.12 or 3.13: pip install . without the constraints)"; exit 2; }
+	@command -v $(PYTHON) >/dev/null || { echo "There is no '$(PYTHON)' here. The pinned set-up needs Python 3.11: install it, or name one: make PYTHON=/path/to/python3.11"; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "The pinned versions in constraints.txt are for Python 3.11; $(PYTHON) is $$($(PYTHON) -V). Name one: make PYTHON=/path/to/python3.11. With 3.12 or 3.13: pip install . (without constraints.txt)."; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[test]'
 	$(BIN)/python -m pip check

@@ -22,7 +22,7 @@ from pipeline.artifacts import Artifact
 from pipeline.component import Component
 from pipeline.errors import DefinitionError
 from pipeline.hashing import digest, digest_file
-from pipeline.usercode import OURS, CodeReference, local_files
+from pipeline.usercode import OURS, CodeReference, local_files, package_files
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _component_digest(module_name: str, qualname: str) -> str:
     file = Path(source).resolve()
     depth = module_name.count(".") + (file.name == "__init__.py")
     package = file.parents[depth - 1] if depth else file.parent
-    found = local_files(file, [package.parent if depth else package], within=package)
+    found = package_files(file, package) if depth else local_files(file, [package])
     return digest([name, [(path.relative_to(package).as_posix(), _file_digest(path)) for path in found]])
 
 

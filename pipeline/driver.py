@@ -196,7 +196,7 @@ class Driver:
         known = (execution for execution in history.executions(node.id) if execution.properties.get("cache_parts"))
         last = next(known, None)
         if last is None:
-            tried = history.store.executions_of_node(history.pipeline, node.id)
+            tried = history.store.executions_of_node(history.pipeline, node.id, limit=1)
             failed = any(execution.state is ExecutionState.FAILED for execution in tried)
             return ("it has not succeeded yet" if failed else NEVER_RUN,)
         before = CacheKey.from_json(str(last.properties["cache_parts"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -9,7 +10,7 @@ import resource
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -162,18 +163,35 @@ class _LogFile(logging.FileHandler):
         return
 
 
-def log_to(path: Path, *, descriptors: bool) -> logging.Handler:
-    """Sends Python's log lines to a file, and with `descriptors` all that the process prints, also in native code."""
+def _log_file(path: Path) -> logging.Handler:
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = _LogFile(path, mode="a", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    if descriptors:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        with path.open("ab") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-        logging.getLogger().handlers.clear()
-        logging.getLogger().setLevel(logging.INFO)
-        logging.getLogger().addHandler(handler)
     return handler
+
+
+@contextlib.contextmanager
+def logging_to(logger: logging.Logger, path: Path) -> Iterator[None]:
+    """Sends the lines of a logger to a file, and nowhere else, as long as the block lasts."""
+    handler = _log_file(path)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def log_process_to(path: Path) -> None:
+    """Sends all log lines of this process to a file, and all that it prints, also in native code."""
+    handler = _log_file(path)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with path.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    logging.getLogger().handlers.clear()
+    logging.getLogger().setLevel(logging.INFO)
+    logging.getLogger().addHandler(handler)

@@ -17,7 +17,7 @@ from pipeline.component import Component, spec_of
 from pipeline.context import Context, Progress, Verdict
 from pipeline.driver import Action, Decision, RunInfo, driver_of
 from pipeline.errors import CauceError, DataError, DefinitionError, ExecutionError, InterruptedRunError, UsageError
-from pipeline.executor import Job, Result, as_cauce_error, execute, log_to
+from pipeline.executor import Job, Result, as_cauce_error, execute, logging_to
 from pipeline.metadata import MetadataStore, component_name
 from pipeline.outcome import NodeState, Outcome
 from pipeline.publisher import Publisher
@@ -222,13 +222,8 @@ class Launcher:
             self.reporter.node_progress(node.id, news)
 
         if not type(node).isolated and node.options.timeout is None:
-            handler = log_to(log, descriptors=False)
-            job.context.log.addHandler(handler)
-            try:
+            with logging_to(job.context.log, log):
                 return execute(job, progress)
-            finally:
-                job.context.log.removeHandler(handler)
-                handler.close()
         if not self._warmed.is_set():
             self._warmed.set()
             self.workers.warm(self.warm)

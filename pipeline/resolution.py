@@ -15,6 +15,7 @@ from pipeline.storage import damage
 if TYPE_CHECKING:
     from pipeline.metadata import MetadataStore
 
+_RECENT = 20
 ArtifactGroups = dict[str, tuple[Artifact, ...]]
 
 
@@ -50,8 +51,13 @@ class History:
 
     def executions(self, node: str) -> Iterator[Execution]:
         """Yields the executions of a node that succeeded, newest first."""
-        found = self.store.executions_of_node(self.pipeline, node)
-        return (execution for execution in reversed(found) if execution.state.succeeded)
+        known: set[int] = set()
+        for limit in (_RECENT, None):
+            found = self.store.executions_of_node(self.pipeline, node, limit=limit)
+            yield from (execution for execution in reversed(found) if execution.state.succeeded and execution.id not in known)
+            if limit is None or len(found) < limit:
+                return
+            known.update(execution.id for execution in found)
 
     def artifacts(self, type_name: str, *, pipeline: str | None = None) -> Iterator[Artifact]:
         """Yields the LIVE artifacts of a type that a pipeline has (this one if none is named), newest first."""

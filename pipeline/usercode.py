@@ -9,8 +9,9 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
+import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,9 @@ from pipeline.errors import DefinitionError, UserCodeError, did_you_mean
 
 OURS = ("pipeline", "components")
 """Packages that are never the user's, even where a checkout of cauce is itself the project."""
+
+_Imported = tuple[int, str, tuple[str, ...]]
+"""An import statement: its level (the number of dots), its module, the names that it takes."""
 
 
 @dataclass(frozen=True)
@@ -130,44 +134,64 @@ def _refuse_shadowed(name: str, file: Path) -> None:
         raise DefinitionError(f"{file} cannot be loaded: 'import {top}' would load {spec.origin}.", hint="Rename the file.")
 
 
-def local_files(file: Path, folders: Iterable[Path], *, within: Path | None = None) -> list[Path]:
+def local_files(file: Path, folders: Iterable[Path]) -> list[Path]:
     """Returns `file` and every local module that it imports, directly or not, sorted.
 
     Imports are read from the source without running it, also those inside functions. A module whose name is computed at run
-    time is not seen. With `within`, a package's folder, only its own modules count, without its `__init__`, which gathers them all.
+    time is not seen.
     """
     roots = tuple(folder.resolve() for folder in folders)
+    return _closure(file, lambda current: _local_imports(current, roots))
+
+
+def package_files(file: Path, package: Path) -> list[Path]:
+    """Returns `file`, a module of an installed package, and every module of the package that it imports, directly or not, sorted.
+
+    The package's own `__init__`, which gathers them all, does not count.
+    """
+    return _closure(file, lambda current: _package_imports(current, package))
+
+
+def _closure(file: Path, next_to: Callable[[Path], Iterable[Path]]) -> list[Path]:
     found: set[Path] = set()
     waiting = [file.resolve()]
     while waiting:
         current = waiting.pop()
         if current not in found:
             found.add(current)
-            waiting.extend(_local_imports(current, roots, within))
+            waiting.extend(next_to(current))
     return sorted(found)
 
 
-def _local_imports(file: Path, folders: tuple[Path, ...], within: Path | None) -> set[Path]:
-    """Returns the local files that the import statements of a file name."""
-    found: set[Path] = set()
-    for level, base, names in _imports(file, file.stat().st_mtime_ns):
-        package = base.partition(".")[0]
-        if not level and (package in OURS if within is None else package != within.name):
-            continue
-        modules = [base, *(f"{base}.{name}".strip(".") for name in names)]
-        roots = (file.parents[level - 1],) if level else folders
-        found.update(path for root in roots for module in modules for path in _files_of(module, root))
-    return {path for path in found if within is None or (path.is_relative_to(within) and path != within / "__init__.py")}
+def _local_imports(file: Path, folders: tuple[Path, ...]) -> set[Path]:
+    """Returns the local files that the import statements of a user's file name."""
+    imports = (found for found in _imports(file, file.stat().st_mtime_ns) if found[0] or found[1].partition(".")[0] not in OURS)
+    return set(_named(file, imports, folders))
 
 
 @functools.cache
-def _imports(file: Path, changed: int) -> tuple[tuple[int, str, tuple[str, ...]], ...]:
+def _package_imports(file: Path, package: Path) -> frozenset[Path]:
+    """Returns the modules of its package that a file imports; an installed package does not change while a process lives."""
+    imports = (found for found in _possible_imports(file) if found[0] or found[1].partition(".")[0] == package.name)
+    named = _named(file, imports, (package.parent,))
+    return frozenset(path for path in named if path.is_relative_to(package) and path != package / "__init__.py")
+
+
+def _named(file: Path, imports: Iterable[_Imported], folders: tuple[Path, ...]) -> Iterator[Path]:
+    for level, base, names in imports:
+        for root in (file.parents[level - 1],) if level else folders:
+            for module in (base, *(f"{base}.{name}".strip(".") for name in names)):
+                yield from _files_of(module, root)
+
+
+@functools.cache
+def _imports(file: Path, changed: int) -> tuple[_Imported, ...]:
     """Returns level, module and names of each import statement of a file, as it was when it last `changed`."""
     try:
         waiting: list[ast.AST] = [ast.parse(file.read_bytes(), filename=str(file))]
     except SyntaxError as error:
         raise UserCodeError(f"{file}, line {error.lineno}: {error.msg}") from error
-    found: list[tuple[int, str, tuple[str, ...]]] = []
+    found: list[_Imported] = []
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.Import):
@@ -179,6 +203,27 @@ def _imports(file: Path, changed: int) -> tuple[tuple[int, str, tuple[str, ...]]
             inner = getattr(node, part, ())
             waiting.extend(inner if isinstance(inner, list) else ())
     return tuple(found)
+
+
+_IMPORT = re.compile(
+    r"(?:^|[;:])[ \t]*(?:from[ \t]+(\.*)([\w.]*)[ \t]+import[ \t]*(\([^)]*\)|[^\n;]*)|import[ \t]+([^\n;]+))", re.MULTILINE
+)
+
+
+def _possible_imports(file: Path) -> list[_Imported]:
+    """Returns what a file imports, and perhaps more: it also takes what a string or comment only seems to import.
+
+    For installed packages, where more does no harm, and where parsing each file would take a noticeable part of a run in which
+    nothing changed.
+    """
+    text = file.read_text(encoding="utf-8", errors="replace").replace("\\\n", " ")
+    found: list[_Imported] = []
+    for dots, base, names, modules in _IMPORT.findall(text):
+        if modules:
+            found.extend((0, name, ()) for name in re.findall(r"[\w.]+", modules))
+        else:
+            found.append((len(dots), base, tuple(re.findall(r"\w+", names))))
+    return found
 
 
 def _files_of(name: str, folder: Path) -> tuple[Path, ...]:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pipeline.errors import CauceError, ExecutionError
-from pipeline.executor import Job, Result, execute, log_to, peak_memory
+from pipeline.executor import Job, Result, execute, log_process_to, peak_memory
 from pipeline.usercode import load_module
 
 
@@ -123,7 +123,6 @@ def _leave(status: int) -> NoReturn:
 def run_child(connection: Connection) -> None:
     """Receives a job, does it, and sends progress and result."""
     log, paths, modules = pickle.loads(connection.recv_bytes())
-    log_to(Path(log), descriptors=True)
     sys.path.extend(path for path in paths if path not in sys.path)
     lock = threading.Lock()
 
@@ -134,6 +133,7 @@ def run_child(connection: Connection) -> None:
     signal.signal(signal.SIGTERM, _terminate)
     threading.Thread(target=_die_with_parent, args=(connection.fileno(),), daemon=True).start()
     try:
+        log_process_to(Path(log))
         for name, file in modules:
             load_module(name, Path(file))
         job: Job = pickle.loads(connection.recv_bytes())

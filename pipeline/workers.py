@@ -290,8 +290,8 @@ def _ended(connection: Connection, seconds: float) -> bool:
 def _signal_group(pid: int, number: signal.Signals) -> None:
     try:
         os.killpg(pid, number)
-    except ProcessLookupError:
-        return
+    except (ProcessLookupError, PermissionError):
+        return  # the group is gone
 
 
 def _resident(pid: int) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from components import Importer
-from components.schema_review import SchemaChange
+from components.schema.review import SchemaChange
 from tests.cli import cauce
 from tests.fakes import Source
 from tests.project import Project

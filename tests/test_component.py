@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -135,7 +135,7 @@ def test_many_input_takes_a_list_and_keeps_its_order() -> None:
         (lambda: Source(id=""), "Received: id=''"),
         (lambda: Source(timeout=0), "Node 'Source': timeout expects seconds greater than 0, or None. Received: 0"),
         (lambda: Source(retries=-1), "Node 'Source': retries and retry_delay expect 0 or more. Received: retries=-1"),
-        (lambda: Source(beam_args="--runner=X"), "Node 'Source': beam_args expects a list of texts. Received: '--runner=X'"),
+        (lambda: Source(beam_args=cast(Any, "--runner=X")), "Node 'Source': beam_args expects a list of texts. Received: '--runner=X'"),
     ],
 )
 def test_wrong_node_is_refused_where_it_is_built(build: Any, expected: str) -> None:

@@ -29,7 +29,7 @@ class Selecting(Component):
 
     driver = SelectingDriver
 
-    def execute(self, context: Any, found: Output[Artifact]) -> None: ...
+    def execute(self, context: Any, found: Output[Artifact] | None) -> None: ...
 
 
 class Reading(Component):

@@ -13,7 +13,7 @@ import pytest
 from pipeline.component import Component, Input, Output
 from pipeline.context import Context, Progress, RowCount, Verdict
 from pipeline.errors import CauceError, DataError, ExecutionError, StorageError, UserCodeError
-from pipeline.executor import Job, Result, execute, log_to
+from pipeline.executor import Job, Result, execute, logging_to
 from tests.fakes import Applying, Failing, NearDoubler, Numbers, write
 from tests.project import Project
 
@@ -44,7 +44,7 @@ class Noting(Component):
         context.note(loss=Scalar(0.5), rows=Scalar(7), flag=True, text="x")
         context.decide("valid", "one reason", blocks=Scalar(0).item())
         context.count_rows(Scalar(3), {"train": Scalar(2)}, {"damaged": 1})
-        made.properties.update(loss=Scalar(0.25), flag=False)
+        made.properties.update({"loss": Scalar(0.25), "flag": False})  # type: ignore[dict-item]
         made.set_splits(["train"])
 
 
@@ -155,15 +155,10 @@ def test_full_disk_is_said_in_these_words_with_the_way_out(tmp_path: Path, error
     assert "then: cauce resume" in str(raised)
 
 
-def test_whole_traceback_and_log_lines_go_to_the_log(tmp_path: Path) -> None:
-    handler = log_to(tmp_path / "logs" / "node.log", descriptors=False)
-    logger = logging.getLogger("cauce.node")
-    logger.addHandler(handler)
-    try:
+def test_whole_traceback_goes_to_the_log_and_nowhere_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with logging_to(logging.getLogger("cauce.node"), tmp_path / "logs" / "node.log"):
         run(Failing, tmp_path, how="raise", marker="")
-    finally:
-        logger.removeHandler(handler)
-        handler.close()
     text = (tmp_path / "logs" / "node.log").read_text()
     assert "ERROR cauce.node: Traceback (most recent call last):" in text
     assert "raise ValueError" in text
+    assert caplog.records == []

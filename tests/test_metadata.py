@@ -160,8 +160,10 @@ def test_processes_and_threads_that_write_at_once_lose_nothing(url: str, tmp_pat
     threads = [threading.Thread(target=write_many, args=(url, tmp_path, f"thread{number}", 4)) for number in range(2)]
     for thread in threads:
         thread.start()
-    for worker in (*processes, *threads):
-        worker.join(60)
+    for process in processes:
+        process.join(60)
+    for thread in threads:
+        thread.join(60)
     assert [process.exitcode for process in processes] == [0, 0]
     store = MetadataStore(url)
     assert {run.id: run.state for run in store.runs("crowd")} == {

@@ -62,7 +62,8 @@ def test_history_yields_executions_and_artifacts_newest_first_with_their_origin(
     assert producer is not None
     assert producer.id == executions[1].id
     assert [artifact.name.split("/")[2] for artifact in history.inputs_of(producer)["numbers"]] == ["Source"]
-    assert list(history.executions("Doubler")) == list(history.artifacts("Model")) == []
+    assert list(history.executions("Doubler")) == []
+    assert list(history.artifacts("Model")) == []
     assert list(History(project.store, "other").artifacts("FakeNumbers")) == []
 
 

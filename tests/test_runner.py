@@ -204,7 +204,8 @@ def test_same_run_cannot_be_done_by_two_processes(project: Project, monkeypatch:
 
 def test_error_of_the_store_stops_the_other_nodes_and_ends_the_run(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     source = Source()
-    real, refused = MetadataStore.publish, []
+    real = MetadataStore.publish
+    refused: list[int] = []
 
     def refuse_twice(self: MetadataStore, execution: int, *args: Any, **kwargs: Any) -> None:
         if self.executions([execution])[0].node == "broken" and len(refused) < 2:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import DefinitionError, UserCodeError
-from pipeline.usercode import CodeReference, load_function, load_module, local_files
+from pipeline.usercode import CodeReference, load_function, load_module, local_files, package_files
 from tests.project import Project
 
 
@@ -164,3 +164,20 @@ def test_syntax_error_in_user_code_names_the_line(project: Project) -> None:
     file = project.write("features.py", "x = 1\ndef f(:\n")
     with pytest.raises(UserCodeError, match=r"features\.py, line 2: invalid syntax"):
         local_files(file, [project.folder])
+
+
+def test_module_of_a_package_is_known_with_what_it_imports_however_that_is_written(tmp_path: Path) -> None:
+    package = tmp_path / "kit"
+    (package / "inner").mkdir(parents=True)
+    for name in ("__init__", "a", "b", "c", "d", "e", "f", "unused", "inner/__init__", "inner/g"):
+        (package / f"{name}.py").write_text("")
+    (package / "__init__.py").write_text("from kit import unused\n")
+    (package / "component.py").write_text(
+        "import json; import kit.a as first, kit.b\n"
+        "from kit import (  # two of them\n    c,\n    d as fourth,\n)\n"
+        "from . \\\n    import e\n"
+        "def late():\n    if True: from kit.inner.g import anything\n"
+    )
+    (package / "a.py").write_text("from .f import *\n")
+    found = [file.relative_to(package).as_posix() for file in package_files(package / "component.py", package)]
+    assert found == ["a.py", "b.py", "c.py", "component.py", "d.py", "e.py", "f.py", "inner/__init__.py", "inner/g.py"]

@@ -103,7 +103,7 @@ def until(holds: Callable[[], bool], seconds: float = 20) -> bool:
 def gone(pid: int) -> bool:
     """Returns whether a process has ended, reaped or not."""
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
 

@@ -23,12 +23,12 @@ def _load(name: str, command: str) -> Any:
 
 def schema_review() -> Any:
     """Returns the module that compares schemas and writes accepted changes."""
-    return _load("components.schema_review", "schema")
+    return _load("components.schema.review", "schema")
 
 
 def schema_file() -> Any:
     """Returns the module that reads schema files."""
-    return _load("components.schema_file", "schema")
+    return _load("components.schema.file", "schema")
 
 
 def serving() -> Any:

@@ -169,12 +169,19 @@ class Connection:
                 self._connect_anew()
 
     def _lock_file(self, file: Path) -> int | None:
-        """Opens the file by which processes take turns; None where the folder may only be read."""
+        """Opens the file by which processes take turns; None where the folder may only be read, or its file system knows no locks."""
         try:
             descriptor = os.open(f"{file}.lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except PermissionError:
             return None
         weakref.finalize(self, os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return descriptor
+        except OSError:
+            return None
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
         return descriptor
 
     @contextlib.contextmanager

@@ -152,19 +152,20 @@ class MetadataStore:
         """Returns the executions of a run, oldest first."""
         return self._executions_in(_RUN, run)
 
-    def executions_of_node(self, pipeline: str, node: str) -> list[Execution]:
-        """Returns the executions of a node in all runs, oldest first."""
-        return self._executions_in(_NODE, f"{pipeline}.{node}")
+    def executions_of_node(self, pipeline: str, node: str, *, limit: int | None = None) -> list[Execution]:
+        """Returns the executions of a node in all runs, or the latest `limit` of them, oldest first."""
+        return self._executions_in(_NODE, f"{pipeline}.{node}", limit)
 
     def executions_by_key(self, cache_key: str) -> list[Execution]:
         """Returns the executions that a cache key names, oldest first."""
         return self._executions_in(_CACHE, cache_key)
 
-    def _executions_in(self, kind: str, name: str) -> list[Execution]:
+    def _executions_in(self, kind: str, name: str, limit: int | None = None) -> list[Execution]:
         context = self._call(lambda store: store.get_context_by_type_and_name(kind, name))
         if context is None:
             return []
-        found = self._call(lambda store: store.get_executions_by_context(context.id))
+        options = _latest(limit)
+        found = self._call(lambda store: store.get_executions_by_context(context.id, options))
         return sorted((conversion.read_execution(record) for record in found), key=lambda execution: execution.id)
 
     def artifacts(self, ids: Iterable[int]) -> list[Artifact]:
@@ -175,7 +176,7 @@ class MetadataStore:
 
     def all_artifacts(self, type_name: str | None = None, *, limit: int | None = None) -> list[Artifact]:
         """Returns all artifacts, of one type if it is named, or the latest `limit` of them, oldest first."""
-        options = metadata_store.ListOptions(limit=limit, order_by=metadata_store.OrderByField.ID, is_asc=False) if limit else None
+        options = _latest(limit)
         found = self._call(lambda store: store.get_artifacts_by_type(type_name) if type_name else store.get_artifacts(options))
         records = sorted(found, key=lambda record: record.id)
         return [conversion.read_artifact(record) for record in records[-limit if limit else 0 :]]
@@ -254,3 +255,7 @@ def _put(store: Any, record: proto.Execution, pairs: list[Any], contexts: list[p
     # Without the flag the contexts are written too, and a run's properties are lost.
     result: tuple[int, list[int], list[int]] = store.put_execution(record, pairs, contexts, force_reuse_context=True)
     return result
+
+
+def _latest(limit: int | None) -> metadata_store.ListOptions | None:
+    return metadata_store.ListOptions(limit=limit, order_by=metadata_store.OrderByField.ID, is_asc=False) if limit else None
