@@ -222,7 +222,7 @@ class Maybe(Component):
     def execute(self, context, numbers: Input[Numbers], kept: Output[Numbers] | None, *, keep: bool = True) -> None:  # type: ignore[no-untyped-def]
         context.decide("kept" if keep else "dropped", ["as it was told"])
         if keep:
-            write(kept, read(numbers))
+            write(kept, read(numbers))  # type: ignore[arg-type]
 
 
 class Blocking(Component):

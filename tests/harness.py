@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from pipeline.artifacts import Artifact
 from pipeline.component import Component, spec_of
 from pipeline.context import Context
 from pipeline.driver import Driver
+from pipeline.executor import as_cauce_error
 
 
 @dataclass
@@ -53,3 +56,12 @@ def run(
     missing = {name: None for name in spec.inputs if name not in given}
     object.__new__(kind).execute(context, **given, **missing, **artifacts, **prepared.parameters)
     return Outputs(artifacts, context)
+
+
+@contextmanager
+def error_boundary(folder: Path) -> Iterator[None]:
+    """Raises what the user sees in the place of what a component raises: the engine's conversion, with user code in `folder`."""
+    try:
+        yield
+    except Exception as error:
+        raise as_cauce_error(error, "Node", (folder,), folder) from error

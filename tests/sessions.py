@@ -12,11 +12,10 @@ _MARKER = re.compile(r"<!-- session: (\w+) -->")
 _MASKS = [
     (re.compile(r"\b\d{8}-\d{6}-[0-9a-f]{6}\b"), "RUN"),
     (re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d"), "TIME"),
-    (re.compile(r"\b[0-9a-f]{64}\b"), "DIGEST"),
     (re.compile(r"\b(\d+ h )?(\d+ min )?\d+(\.\d+)? (s|min)\b"), "DURATION"),
     (re.compile(r"\b\d+(\.\d+)? ([kMG]B|B)\b"), "SIZE"),
     (re.compile(r"\b(model|blessing|lineage|show|ModelEvaluation|ModelBlessing) \d+\b"), r"\1 ID"),
-    (re.compile(r"-?\b\d[\d,]*\.\d+\b"), "FIGURE"),
+    (re.compile(r"-?\b\d[\d,]*\.\d+\b|(?<= is )[01](?=, )|(?<= )[01]$"), "FIGURE"),
 ]
 
 
@@ -68,6 +67,10 @@ def masked(text: str) -> list[str]:
 
     Whole numbers stay, as row counts do not differ; columns are one space apart, as their width depends on what is in them.
     """
+    return [_masked(" ".join(line.split())) for line in text.strip().splitlines()]
+
+
+def _masked(line: str) -> str:
     for pattern, word in _MASKS:
-        text = pattern.sub(word, text)
-    return [" ".join(line.split()) for line in text.strip().splitlines()]
+        line = pattern.sub(word, line)
+    return line

@@ -48,17 +48,20 @@ def test_runner_that_loses_data_is_refused_with_the_reason() -> None:
         runner_name(["--runner=DaskRunner"])
 
 
+@pytest.mark.beam
 @pytest.mark.parametrize("arguments", [[], ["--runner=DirectRunner"]])
 def test_local_runner_is_beams_own_in_memory_runner(tmp_path: Path, arguments: list[str]) -> None:
     with beam_pipeline(arguments, temp=tmp_path) as pipeline:
         assert type(pipeline.runner).__name__ == "FnApiRunner"
 
 
+@pytest.mark.beam
 def test_component_uses_beam_in_its_own_process(project: Project) -> None:
     ran = project.run(Squaring(Source()))
     assert (ran.output("Squaring").path / "numbers.json").read_text() == "[1, 4, 9]"
 
 
+@pytest.mark.beam
 def test_graph_runs_as_a_beam_pipeline_with_independent_nodes_at_the_same_time(project: Project) -> None:
     source = Source()
     one, two = (Meeting(source, id=name, folder=str(project.folder), other=other) for name, other in (("one", "two"), ("two", "one")))
@@ -68,6 +71,7 @@ def test_graph_runs_as_a_beam_pipeline_with_independent_nodes_at_the_same_time(p
     assert project.run(NearDoubler(Adder(one.met, two.met))).result.reason == "nothing changed"
 
 
+@pytest.mark.beam
 def test_failure_and_block_mean_the_same_in_a_beam_pipeline(project: Project) -> None:
     source = Source(values=(5,))
     ran = project.run(NearDoubler(NearFailing(source), id="behind"), NearDoubler(source, id="well"), runner="beam")
