@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.errors import DataError, StorageError, UsageError, did_you_mean
-from pipeline.hashing import digest_tree, files_below, size_of
+from pipeline.hashing import digest_tree, extent, files_below
 
 SERVING_FOLDER = "Format-Serving"
 RECORD_FILE = "assets.extra/cauce.json"
@@ -71,7 +71,7 @@ class ServedVersion:
         """What is wrong with its files; None if they are as they were pushed."""
         if self.record is None:
             return f"version {self.number} has no record of cauce"
-        size = size_of(self.path) - (self.path / RECORD_FILE).stat().st_size
+        size = extent(self.path)[0] - (self.path / RECORD_FILE).stat().st_size
         return None if size == self.record.size else f"version {self.number} holds {size} bytes instead of {self.record.size}"
 
 
@@ -226,7 +226,7 @@ def _add(source: Path, destination: Path, record: PushRecord, *, link: bool) -> 
         try:
             copy_tree(source, incoming, link=link, without=RECORD_FILE)
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            record = dataclasses.replace(record, size=size_of(incoming), pushed=now)
+            record = dataclasses.replace(record, size=extent(incoming)[0], pushed=now)
             file = incoming / RECORD_FILE
             file.parent.mkdir(exist_ok=True)
             file.write_text(json.dumps(dataclasses.asdict(record), indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -50,6 +50,7 @@ class Artifact:
         name: Unique readable name, `<run>/<node>/<output>/<index>`.
         digest: SHA-256 of the content (`hashing.digest_tree`); empty before it is published.
         size: Bytes of all files.
+        files: Number of files.
         state: PENDING, LIVE or DELETED.
         created: Milliseconds since 1970-01-01 UTC; 0 before it is published.
         producer: Id of the node that made it.
@@ -65,6 +66,7 @@ class Artifact:
     name: str = ""
     digest: str = ""
     size: int = 0
+    files: int = 0
     state: ArtifactState = ArtifactState.PENDING
     created: int = 0
     producer: str = ""

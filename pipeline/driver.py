@@ -30,7 +30,7 @@ class Action(enum.Enum):
     RUN = "run"
     CACHED = "cached"
     SKIP = "skipped"
-    RESOLVED = "resolved"
+    SELECT = "selected"
     DONE = "done"
     WAIT = "waits"
 
@@ -89,7 +89,7 @@ class Decision:
         inputs: The artifacts of its inputs by name.
         parameters: The parameters for `execute`.
         key: The cache key, where one was computed.
-        outputs: For CACHED and RESOLVED: the artifacts that stand for its outputs.
+        outputs: For CACHED and SELECT: the artifacts that stand for its outputs.
         origin: For CACHED and DONE: the execution whose result it is.
         notes: Properties to record on the execution.
     """
@@ -147,7 +147,7 @@ class Driver:
         if selection is not None:
             if earlier is not None:
                 return _done(earlier, store)
-            return Decision(Action.RESOLVED, (selection[1],), inputs, dict(node.parameters), outputs=selection[0])
+            return Decision(Action.SELECT, (selection[1],), inputs, dict(node.parameters), outputs=selection[0])
         inputs = self.select_inputs(node, inputs, resolution.history)
         prepared = self.prepare(node, inputs, run.project)
         keyed = {name: value for name, value in prepared.parameters.items() if name not in prepared.left_out}

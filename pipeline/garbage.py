@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline.artifacts import Artifact, ArtifactState
 from pipeline.errors import UsageError
-from pipeline.hashing import size_of
+from pipeline.hashing import extent
 from pipeline.lineage import producers
 from pipeline.metadata import MetadataStore
 from pipeline.records import EventKind, Run, RunState
@@ -194,7 +194,7 @@ def _leftovers(storage: Storage, runs: Mapping[str, Run], needed: set[str], arti
 
 
 def _leftover(path: Path, reason: str) -> Leftover:
-    return Leftover(path, size_of(path), reason)
+    return Leftover(path, extent(path)[0], reason)
 
 
 def _is_ours(path: Path, storage: Storage) -> bool:

@@ -84,6 +84,7 @@ def digest_tree(path: Path) -> str:
     return digest([(file.relative_to(path).as_posix(), digest_file(file)) for file in files_below(path)])
 
 
-def size_of(path: Path) -> int:
-    """Returns the bytes of all files of a file or folder."""
-    return sum(file.stat().st_size for file in files_below(path))
+def extent(path: Path) -> tuple[int, int]:
+    """Returns the bytes and the number of all files of a file or folder."""
+    sizes = [file.stat().st_size for file in files_below(path)]
+    return sum(sizes), len(sizes)

@@ -29,6 +29,8 @@ from pipeline.workers import Workers
 # What a second try cannot mend.
 _FINAL = (DataError, DefinitionError, InterruptedRunError, UsageError)
 
+_SETTLED = {Action.CACHED: NodeState.CACHED, Action.SELECT: NodeState.SELECTED, Action.SKIP: NodeState.SKIPPED}
+
 
 @dataclass
 class Launcher:
@@ -68,9 +70,11 @@ class Launcher:
             self.reporter.node_decided(node.id, decision)
             if decision.action is Action.DONE:
                 outcome = self._already_done(node, decision)
-            else:
+            elif decision.action is Action.RUN:
                 execution = self._register(node, decision)
-                outcome = self._act(node, execution, decision, started)
+                outcome = self._work(node, execution, decision, started)
+            else:
+                outcome = self._settle(node, decision, started)
         except CauceError as error:
             outcome = self._failed(node, execution, error, started)
         except Exception as error:  # noqa: BLE001 - of a custom driver, a condition, the file system: it fails the node, not the run
@@ -89,34 +93,37 @@ class Launcher:
 
     def _register(self, node: Component, decision: Decision) -> int:
         """Records the execution as RUNNING, and keeps the user code that it depends on."""
+        for file in user_files(node, self.run.folders):
+            self.storage.keep_code(file)
+        properties = {**self._properties(node, decision), "log": str(self.storage.log(self.run.run, node.id))}
+        return self.store.register(self.run.pipeline, self.run.run, node.id, component_name(type(node)), properties, decision.inputs)
+
+    def _properties(self, node: Component, decision: Decision) -> dict[str, Property]:
+        """Returns what an execution says from its beginning."""
         properties: dict[str, Property] = {
             "reasons": json.dumps(decision.reasons),
             "action": decision.action.value,
             "parameters": json.dumps(decision.parameters, default=_as_json, sort_keys=True),
             "given": json.dumps(_given(node)),
-            "log": str(self.storage.log(self.run.run, node.id)) if decision.action is Action.RUN else "",
             **decision.notes,
         }
         if decision.key is not None:
             properties |= {"cache_key": decision.key.digest, "cache_parts": decision.key.to_json()}
-            for file in user_files(node, self.run.folders):
-                self.storage.keep_code(file)
-        return self.store.register(self.run.pipeline, self.run.run, node.id, component_name(type(node)), properties, decision.inputs)
+        return properties
 
-    def _act(self, node: Component, execution: int, decision: Decision, started: float) -> Outcome:
-        publisher = Publisher(self.store, self.storage, self.run)
-        if decision.action is Action.SKIP:
-            publisher.skip(execution)
-            return Outcome(node.id, NodeState.SKIPPED, decision.reasons, execution, seconds=time.monotonic() - started)
-        if decision.action is not Action.RUN:
-            publisher.reuse(execution, decision, _timing(started))
-            verdict = _recorded_verdict(decision)
-            state = NodeState.CACHED if decision.action is Action.CACHED else NodeState.SELECTED
-            return self._ended(node, state, decision, execution, decision.outputs, verdict, started)
+    def _work(self, node: Component, execution: int, decision: Decision, started: float) -> Outcome:
         result, staged = self._execute(node, execution, decision)
+        publisher = Publisher(self.store, self.storage, self.run)
         outputs = publisher.publish(node, execution, decision, result, staged, _timing(started))
         self._forget_state(node, decision)
         return self._ended(node, NodeState.DONE, decision, execution, outputs, result.verdict, started, result.peak_memory)
+
+    def _settle(self, node: Component, decision: Decision, started: float) -> Outcome:
+        """Ends a node for which there is nothing to do: a cache hit, a selection from history, a node that is skipped."""
+        properties = {**self._properties(node, decision), **_timing(started)}
+        execution = Publisher(self.store, self.storage, self.run).settle(node, decision, properties)
+        verdict = _recorded_verdict(decision)
+        return self._ended(node, _SETTLED[decision.action], decision, execution, decision.outputs, verdict, started)
 
     def _ended(
         self,

@@ -11,13 +11,16 @@ from pipeline.component import Component, spec_of
 from pipeline.driver import Action, Decision, RunInfo
 from pipeline.errors import CauceError, ExecutionError, InterruptedRunError
 from pipeline.executor import Result
-from pipeline.hashing import digest_tree, files_below, size_of
-from pipeline.metadata import MetadataStore
+from pipeline.hashing import digest_tree, extent, files_below
+from pipeline.metadata import MetadataStore, component_name
 from pipeline.records import EventKind, ExecutionState
 from pipeline.resolution import ArtifactGroups
 from pipeline.storage import Storage, check_payload
 
 _COPIED = ("verdict", "verdict_reasons", "blocks", "rows_read", "rows_written", "rows_dropped")
+
+
+_SETTLED = {Action.CACHED: ExecutionState.CACHED, Action.SELECT: ExecutionState.COMPLETE, Action.SKIP: ExecutionState.CANCELED}
 
 
 @dataclass(frozen=True)
@@ -66,25 +69,27 @@ class Publisher:
         self.storage.discard(self.run.run, execution)
         return outputs
 
-    def reuse(self, execution: int, decision: Decision, timing: Mapping[str, Property]) -> None:
-        """Publishes a cache hit, or a selection from history: an execution whose outputs are earlier artifacts."""
-        resolved = decision.action is Action.RESOLVED
-        origin = decision.origin
-        properties: dict[str, Property] = dict(timing)
-        if origin is not None:
-            properties |= {name: value for name, value in origin.properties.items() if name in _COPIED}
-            properties["cached_from"] = origin.id
-        self.store.publish(
-            execution,
-            ExecutionState.COMPLETE if resolved else ExecutionState.CACHED,
-            properties,
-            decision.outputs,
-            kind=EventKind.INTERNAL_OUTPUT if resolved else EventKind.OUTPUT,
-        )
+    def settle(self, node: Component, decision: Decision, properties: Mapping[str, Property]) -> int:
+        """Publishes what needs no work, in one transaction; returns the number of its execution.
 
-    def skip(self, execution: int) -> None:
-        """Publishes that a node was skipped; its reasons are registered with it."""
-        self.store.publish(execution, ExecutionState.CANCELED, {"verdict": "skipped"})
+        A cache hit, or a selection from history, has earlier artifacts as its outputs; a skipped node has none.
+        """
+        state = _SETTLED[decision.action]
+        origin = decision.origin
+        copied: dict[str, Property] = {"verdict": "skipped"} if decision.action is Action.SKIP else {}
+        if origin is not None:
+            copied = {name: value for name, value in origin.properties.items() if name in _COPIED} | {"cached_from": origin.id}
+        return self.store.register(
+            self.run.pipeline,
+            self.run.run,
+            node.id,
+            component_name(type(node)),
+            {**properties, **copied},
+            decision.inputs,
+            state=state,
+            outputs=decision.outputs,
+            kind=EventKind.INTERNAL_OUTPUT if decision.action is Action.SELECT else EventKind.OUTPUT,
+        )
 
     def fail(self, node: Component, execution: int, error: CauceError, timing: Mapping[str, Property]) -> None:
         """Publishes a failure and removes what the executor left; its log stays."""
@@ -100,7 +105,7 @@ class Publisher:
 
     def _commit(self, node: Component, name: str, artifact: Artifact, execution: int) -> Artifact:
         final = self.storage.final(self.run.pipeline, node.id, name, self.run.run, execution)
-        artifact.digest, artifact.size = digest_tree(artifact.path), size_of(artifact.path)
+        artifact.digest, artifact.size, artifact.files = digest_tree(artifact.path), *extent(artifact.path)
         self.storage.commit(artifact.path, final)
         artifact.path = final
         artifact.name = f"{self.run.pipeline}/{self.run.run}/{node.id}/{name}/{execution}"

@@ -102,7 +102,7 @@ def node_state(execution: Execution) -> str:
         return NodeState.FAILED.value
     if execution.state is ExecutionState.CANCELED:
         return NodeState.SKIPPED.value if execution.verdict == "skipped" else NodeState.CANCELED.value
-    selected = execution.properties.get("action") == Action.RESOLVED.value
+    selected = execution.properties.get("action") == Action.SELECT.value
     return NodeState.SELECTED.value if selected else NodeState.DONE.value
 
 

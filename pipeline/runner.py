@@ -120,7 +120,7 @@ def run_pipeline(definition: Definition, options: RunOptions, reporter: Reporter
         stack.enter_context(storage.in_use())
         stack.enter_context(storage.run_lock(run))
         store.begin_run(info.pipeline, run, _run_properties(definition, options, storage, info))
-        workers = Workers(storage.log(run, "worker-server"), [(module_name(definition.file), definition.file)])
+        workers = Workers(storage.log(run, "worker.server"), [(module_name(definition.file), definition.file)])
         stack.callback(workers.close)
         launcher = Launcher(store, storage, info, workers, reporter, warm=modules_to_warm(definition.pipeline, info))
         reporter.run_started(

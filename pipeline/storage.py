@@ -26,7 +26,7 @@ from pathlib import Path
 
 from pipeline.artifacts import Artifact
 from pipeline.errors import MetadataError, StorageError, UsageError
-from pipeline.hashing import files_below, size_of
+from pipeline.hashing import extent, files_below
 
 _LAYOUT = 1
 _LOCK_TRIES = 10
@@ -199,12 +199,14 @@ class Storage:
 
 
 def damage(artifact: Artifact) -> str | None:
-    """Returns what is wrong with an artifact's files, by a look at their sizes; None if nothing is."""
+    """Returns what is wrong with an artifact's files, by a look at their number and sizes; None if nothing is."""
     if not artifact.path.exists():
         return f"{artifact.path} is missing"
-    size = size_of(artifact.path)
+    size, files = extent(artifact.path)
     if size != artifact.size:
         return f"{artifact.path} has {size:,} bytes, and {artifact.size:,} were published"
+    if files != artifact.files:
+        return f"{artifact.path} has {files:,} files, and {artifact.files:,} were published"
     return None
 
 

@@ -235,3 +235,13 @@ class Blocking(Component):
         worst = max(read(numbers))
         reason = f"the largest number is {worst}, the limit is {limit}"
         context.decide("blocked" if worst > limit else "valid", [reason], blocks=worst > limit)
+
+
+class Marked(Component):
+    """Leaves a file that is empty beside one that is not, as a blessing does."""
+
+    isolated = False
+
+    def execute(self, context, marked: Output[Numbers]) -> None:  # type: ignore[no-untyped-def]
+        write(marked, [1])
+        (marked.path / "MARK").touch()

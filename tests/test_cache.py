@@ -13,7 +13,7 @@ from pipeline.artifacts import Artifact
 from pipeline.cache import CacheKey, KeyPart, compute_key, explain
 from pipeline.errors import DefinitionError
 from pipeline.hashing import digest
-from tests.fakes import Adder, Applying, Doubler, FileSource, NearDoubler, NearFailing, Numbers, Source
+from tests.fakes import Adder, Applying, Doubler, FileSource, Marked, NearDoubler, NearFailing, Numbers, Source
 from tests.project import Project, Ran
 
 FEATURES = """
@@ -300,3 +300,12 @@ def test_missing_optional_input_is_another_key_than_a_given_one(project: Project
     source = Source()
     project.run(Adder(source, source))
     assert project.run(Adder(Source())).reasons("Adder") == ("input second is gone",)
+
+
+def test_deleted_empty_file_is_damage(project: Project) -> None:
+    project.run(Marked())
+    (marker,) = project.root.glob("artifacts/*/Marked/*/*/MARK")
+    marker.unlink()
+    assert project.run(Marked()).reasons("Marked") == (
+        f"its cached output 'marked' is damaged: {marker.parent} has 1 files, and 2 were published",
+    )

@@ -47,12 +47,12 @@ def test_without_a_direction_both_are_shown(project: Project) -> None:
         said.plain(project.folder, [run])
         == """\
 made from
-FakeNumbers 2  first (Halver) in run RUN1 · steps=1
-└─ numbers: FakeNumbers 1  Source in run RUN1 · values=[1, 2, 3]
+FakeNumbers 2  first (Halver) in run RUN1
+└─ numbers: FakeNumbers 1  Source in run RUN1
 
 used for
 FakeNumbers 2
-└─ numbers → halved: FakeNumbers 3  second (Halver) in run RUN1 · steps=1"""
+└─ numbers → halved: FakeNumbers 3  second (Halver) in run RUN1"""
     )
     assert cauce("lineage", 3, root=project.root).plain(project.folder).endswith("\n\nused for: nothing")
 
@@ -60,8 +60,8 @@ FakeNumbers 2
 def test_one_direction_has_no_title(project: Project) -> None:
     run = project.run(Halver(Source())).result.run
     assert cauce("lineage", 2, "--up", root=project.root).plain(project.folder, [run]).splitlines() == [
-        "FakeNumbers 2  Halver in run RUN1 · steps=1",
-        "└─ numbers: FakeNumbers 1  Source in run RUN1 · values=[1, 2, 3]",
+        "FakeNumbers 2  Halver in run RUN1",
+        "└─ numbers: FakeNumbers 1  Source in run RUN1",
     ]
     assert cauce("lineage", 2, "--down", root=project.root).out == "FakeNumbers 2\n"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.hashing import digest, digest_file, digest_tree, encode, size_of
+from pipeline.hashing import digest, digest_file, digest_tree, encode, extent
 
 
 class Color(enum.Enum):
@@ -99,7 +99,7 @@ def test_file_and_tree_have_the_digest_of_names_and_contents(tmp_path: Path) -> 
     assert digest_file(tmp_path / "one.txt") == "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed"
     assert digest_tree(tmp_path / "one.txt") == digest_file(tmp_path / "one.txt")
     assert digest_tree(tmp_path) == "361ce704650f8ac636216ecfee6069a8a285c657c5a2cb987453945e1a3c8ef5"
-    assert size_of(tmp_path) == 6
+    assert extent(tmp_path) == (6, 2)
 
 
 def test_times_modes_and_empty_folders_do_not_count_but_names_and_contents_do(tmp_path: Path) -> None:

@@ -93,8 +93,8 @@ def test_the_tree_upwards_names_inputs_parameters_verdicts_and_shows_nothing_twi
         tree(project.store, 5, Direction.UP, run)
         == """\
 FakeNumbers 5  Joining in run RUN1 · joined
-├─ first: FakeNumbers 4  Halver in run RUN1 · steps=1
-│  └─ numbers: FakeNumbers 2  Parting in run RUN1 · limit=10
+├─ first: FakeNumbers 4  Halver in run RUN1
+│  └─ numbers: FakeNumbers 2  Parting in run RUN1
 │     └─ numbers: FakeNumbers 1  Source in run RUN1 · values=[4, 8, 20]
 └─ second: FakeNumbers 3  (above)"""
     )
@@ -106,10 +106,10 @@ def test_the_tree_downwards_names_how_an_artifact_was_used(project: Project) -> 
         tree(project.store, 1, Direction.DOWN, run)
         == """\
 FakeNumbers 1
-├─ numbers → large: FakeNumbers 3  Parting in run RUN1 · limit=10
+├─ numbers → large: FakeNumbers 3  Parting in run RUN1
 │  └─ second → joined: FakeNumbers 5  Joining in run RUN1 · joined
 └─ numbers → small: FakeNumbers 2  Parting in run RUN1
-   └─ numbers → halved: FakeNumbers 4  Halver in run RUN1 · steps=1
+   └─ numbers → halved: FakeNumbers 4  Halver in run RUN1
       └─ first → joined: FakeNumbers 5  (above)"""
     )
 
@@ -118,7 +118,7 @@ def test_the_tree_says_why_a_later_run_made_something_anew(project: Project) -> 
     first = project.run(Halver(Source())).result.run
     second = project.run(Halver(Source(), steps=2)).result.run
     assert tree(project.store, 1, Direction.DOWN, first, second).splitlines()[1:] == [
-        "├─ numbers → halved: FakeNumbers 2  Halver in run RUN1 · steps=1",
+        "├─ numbers → halved: FakeNumbers 2  Halver in run RUN1",
         "└─ numbers → halved: FakeNumbers 3  Halver in run RUN2 · steps=2 · steps is 2, was 1",
     ]
 

@@ -94,4 +94,4 @@ def test_plan_raises_what_a_driver_would(project: Project) -> None:
 
 def test_selection_from_history_is_shown_with_its_reason(project: Project) -> None:
     made = project.run(Source()).output("Source")
-    assert shown(project.plan(NearDoubler(Latest())))["Latest"] == ("resolved", (f"the newest is {made.name}",))
+    assert shown(project.plan(NearDoubler(Latest())))["Latest"] == ("selected", (f"the newest is {made.name}",))

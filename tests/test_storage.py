@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.artifacts import ArtifactState
 from pipeline.errors import MetadataError, StorageError, UsageError
-from pipeline.hashing import size_of
+from pipeline.hashing import extent
 from pipeline.storage import Storage, check_payload, damage
 from tests.fakes import Numbers, write
 
@@ -26,7 +26,7 @@ def published(folder: Path) -> Numbers:
     folder.mkdir(parents=True)
     artifact = Numbers(folder, state=ArtifactState.LIVE)
     write(artifact, [1, 2, 3])
-    artifact.size = size_of(folder)
+    artifact.size, artifact.files = extent(folder)
     return artifact
 
 

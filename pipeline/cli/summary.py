@@ -19,7 +19,7 @@ from pipeline.outcome import NodeState, Outcome, RunResult
 from pipeline.planning import PlannedNode
 from pipeline.records import RunState
 
-_ACTIONS = {Action.RUN: "green", Action.CACHED: "cyan", Action.WAIT: "yellow", Action.SKIP: "yellow", Action.RESOLVED: "cyan"}
+_ACTIONS = {Action.RUN: "green", Action.CACHED: "cyan", Action.WAIT: "yellow", Action.SKIP: "yellow", Action.SELECT: "cyan"}
 
 
 def plan_table(nodes: Sequence[PlannedNode]) -> Table:
@@ -27,7 +27,7 @@ def plan_table(nodes: Sequence[PlannedNode]) -> Table:
     made = table(["node", "would", "because"], [])
     for node in nodes:
         action = node.decision.action
-        word = {Action.RUN: "run", Action.CACHED: "reuse", Action.WAIT: "perhaps run", Action.SKIP: "be skipped", Action.RESOLVED: "select"}
+        word = {Action.RUN: "run", Action.CACHED: "reuse", Action.WAIT: "perhaps run", Action.SKIP: "be skipped", Action.SELECT: "select"}
         made.add_row(node.node, Text(word.get(action, action.value), style=_ACTIONS.get(action, "")), why(node.decision.reasons))
     return made
 

@@ -95,7 +95,7 @@ def read_run(context: proto.Context) -> Run:
 
 
 # Custom properties that are fields of `Artifact`, not of its `properties`.
-_OWN = ("content_digest", "size", "producer_component", "name", "state")
+_OWN = ("content_digest", "size", "file_count", "producer_component", "name", "state")
 
 
 def read_artifact(record: proto.Artifact) -> Artifact:
@@ -111,6 +111,7 @@ def read_artifact(record: proto.Artifact) -> Artifact:
         name=record.name,
         digest=str(own.get("content_digest", "")),
         size=int(own.get("size", 0)),
+        files=int(own.get("file_count", 0)),
         state=ArtifactState[state] if state in ArtifactState.__members__ else ArtifactState.DELETED,
         created=record.create_time_since_epoch,
         producer=str(own.get("producer_component", "")),
@@ -131,6 +132,7 @@ def fill_artifact(record: proto.Artifact, artifact: Artifact) -> None:
     own: dict[str, Property] = {
         "content_digest": artifact.digest,
         "size": artifact.size,
+        "file_count": artifact.files,
         "producer_component": artifact.producer,
         "name": artifact.name,
         "state": tfx_state,

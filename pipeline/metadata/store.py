@@ -107,12 +107,19 @@ class MetadataStore:
         component: str,
         properties: Mapping[str, Property],
         inputs: Mapping[str, Sequence[Artifact]],
+        *,
+        state: ExecutionState = ExecutionState.RUNNING,
+        outputs: Mapping[str, Sequence[Artifact]] | None = None,
+        kind: EventKind = EventKind.OUTPUT,
     ) -> int:
-        """Records an execution as RUNNING with its inputs; returns its number."""
-        execution = proto.Execution(type_id=self._execution_type(component), last_known_state=proto.Execution.RUNNING)
+        """Records an execution with its inputs; returns its number.
+
+        It is RUNNING, unless there is nothing left to do: then state and outputs, which are in the store, come with it.
+        """
+        execution = proto.Execution(type_id=self._execution_type(component), last_known_state=proto.Execution.State.Value(state.value))
         common: dict[str, Property] = {"pipeline": pipeline, "run": run, "node": node}
         conversion.set_values(execution.custom_properties, {**common, **properties})
-        pairs = self._pairs(conversion.grouped(inputs), EventKind.INPUT)
+        pairs = self._pairs(conversion.grouped(inputs), EventKind.INPUT) + self._pairs(conversion.grouped(outputs or {}), kind)
         contexts = [self._context(_PIPELINE, pipeline), self._context(_RUN, run), self._context(_NODE, f"{pipeline}.{node}")]
         return self._call(lambda store: _put(store, execution, pairs, contexts))[0]
 
