@@ -3,12 +3,11 @@
 from components.evaluator import Evaluator, Threshold
 from components.example_gen import CsvExampleGen, ImportExampleGen, ParquetExampleGen
 from components.example_validator import ExampleValidator
-from components.import_schema import ImportSchema
 from components.importer import Importer
 from components.pusher import Pusher
 from components.resolver import Resolver
-from components.schema_gen import SchemaGen
-from components.statistics_gen import StatisticsGen
+from components.schema.component import ImportSchema, SchemaGen
+from components.statistics.component import StatisticsGen
 from components.trainer import Trainer
 from components.transform import Transform
 

@@ -33,20 +33,17 @@ _GZIP_WINDOW = 31  # zlib: a gzip header and trailer, without a time
 _MASK_DELTA = 0xA282EAD8  # masked CRC of the TFRecord format, see tensorflow/core/lib/hash/crc32c.h
 
 
-def write_split(
-    folder: Path, batches: Iterable[pa.RecordBatch], *, shards: int | None = None, serialized_schema: bytes | None = None
-) -> int:
+def write_split(folder: Path, batches: Iterable[pa.RecordBatch], *, shards: int | None = None) -> int:
     """Writes all batches as one split and returns the number of records.
 
     Args:
         folder: The split's folder, `examples.split_path(name)`; it is made.
         batches: What `encode_batch` takes.
         shards: Number of files; None for one per 64 MiB before compression.
-        serialized_schema: Needed for nested lists only, see `encode_batch`.
     """
     with SplitWriter(folder, shards=shards) as writer:
         for batch in batches:
-            writer.write(encode_batch(batch, serialized_schema))
+            writer.write(encode_batch(batch))
     return writer.rows
 
 
@@ -154,22 +151,15 @@ def shard_files(folder: Path) -> list[Path]:
     return [found[name] for name in expected]
 
 
-def read_split(folder: Path, *, batch_rows: int = DEFAULT_BATCH_ROWS, serialized_schema: bytes | None = None) -> Iterator[pa.RecordBatch]:
-    """Yields the rows of a split in bounded memory.
-
-    Args:
-        folder: The split's folder, `examples.split_path(name)`.
-        batch_rows: Rows per batch, at most.
-        serialized_schema: A serialized `tensorflow_metadata` Schema: exactly its features are read, with its types. Without it the
-            types come from each batch, and a feature without a value in a batch has the type null there.
-    """
-    yield from read_shards(shard_files(folder), batch_rows=batch_rows, serialized_schema=serialized_schema)
+def read_split(folder: Path, *, batch_rows: int = DEFAULT_BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+    """Yields the rows of a split, `examples.split_path(name)`, in batches of at most `batch_rows`; see `read_shards`."""
+    yield from read_shards(shard_files(folder), batch_rows=batch_rows)
 
 
-def read_shards(
-    files: Sequence[Path], *, batch_rows: int = DEFAULT_BATCH_ROWS, serialized_schema: bytes | None = None
-) -> Iterator[pa.RecordBatch]:
-    """Yields the rows of some shards as batches of lists: large_list of int64, float32 or large_binary.
+def read_shards(files: Sequence[Path], *, batch_rows: int = DEFAULT_BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+    """Yields the rows of some shards, in bounded memory, as batches of lists: large_list of int64, float32 or large_binary.
+
+    The types come from each batch: a feature without a value in a batch has the type null there.
 
     Raises:
         DataError: If a file is cut off or damaged, or a record is not a `tf.train.Example`; it names file and record.
@@ -177,19 +167,19 @@ def read_shards(
     for file in files:
         first = 0
         for records in read_records(file, batch_rows=batch_rows):
-            yield decode_records(records, serialized_schema, file=file, first=first)
+            yield decode_records(records, file=file, first=first)
             first += len(records)
 
 
-def decode_records(records: list[bytes], serialized_schema: bytes | None = None, *, file: Path, first: int = 0) -> pa.RecordBatch:
+def decode_records(records: list[bytes], *, file: Path, first: int = 0) -> pa.RecordBatch:
     """Returns serialized `tf.train.Example`s as columns; `file` and the number of the first record are named in errors.
 
     Raises:
-        DataError: If a record cannot be parsed, or does not have the types of the schema or of the other records.
+        DataError: If a record cannot be parsed, or does not have the types of the other records.
     """
     from tfx_bsl.coders import example_coder
 
-    decoder = example_coder.ExamplesToRecordBatchDecoder(serialized_schema)
+    decoder = example_coder.ExamplesToRecordBatchDecoder(None)
     try:
         return decoder.DecodeBatch(records)
     except RuntimeError as error:

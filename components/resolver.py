@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.artifacts import Artifact, Model, ModelBlessing, artifact_type
+from pipeline.artifacts import Artifact, Model, ModelBlessing, type_names
+from pipeline.artifacts import artifact_type as type_named
 from pipeline.channel import Channel
 from pipeline.component import Component, Output
 from pipeline.driver import Driver
@@ -24,15 +25,18 @@ def latest_artifact(history: History, wanted: str, pipeline: str | None) -> tupl
 
 def latest_blessed_model(history: History, wanted: str, pipeline: str | None) -> tuple[ArtifactGroups, str]:
     """Selects the model that was blessed last, also where that blessing was a cache hit, with its blessing."""
-    blessed = {artifact.id or 0: artifact for artifact in history.artifacts("ModelBlessing", pipeline=pipeline) if artifact.properties.get("blessed") == 1}
-    made = [event for event in history.store.events_of_artifacts(blessed) if event.kind.is_output]
-    newest_first = sorted(blessed, key=lambda id: max((event.execution for event in made if event.artifact == id), default=0), reverse=True)
+    found = history.artifacts("ModelBlessing", pipeline=pipeline)
+    blessed = {artifact.id or 0: artifact for artifact in found if artifact.properties.get("blessed") == 1}
+    last_execution = dict.fromkeys(blessed, 0)
+    for event in history.store.events_of_artifacts(blessed):
+        if event.kind.is_output:
+            last_execution[event.artifact] = max(last_execution[event.artifact], event.execution)
     passed = ""
-    for id in newest_first:
-        models = history.store.artifacts([int(blessed[id].properties.get("current_model_id", 0))])
-        model, why_not = _first_usable(models)
+    for number in sorted(blessed, key=last_execution.__getitem__, reverse=True):
+        blessing = blessed[number]
+        model, why_not = _first_usable(history.store.artifacts([int(blessing.properties.get("current_model_id", 0))]))
         if model is not None:
-            return {"model": (model,), "blessing": (blessed[id],)}, f"model {model.id} was blessed last (blessing {id}){passed}"
+            return {"model": (model,), "blessing": (blessing,)}, f"model {model.id} was blessed last (blessing {number}){passed}"
         passed += why_not
     return {}, f"no model of '{pipeline or history.pipeline}' has been blessed yet{passed}"
 
@@ -65,24 +69,34 @@ class Resolver(Component):
     What it selects is recorded as INTERNAL_OUTPUT. It may select nothing; then an optional input that it feeds is empty, and a
     node that needs it is skipped with that reason.
 
+    Outputs:
+        model: The model that was blessed last, of `latest_blessed_model`.
+        blessing: Its blessing.
+        artifact: The newest artifact of the type, of `latest_artifact`. Artifacts whose files are gone or damaged are passed over.
+
+    Args:
+        strategy: `latest_blessed_model` or `latest_artifact`. Default: `latest_blessed_model`.
+        artifact_type: For `latest_artifact`: the name of the type.
+        pipeline: Name of the pipeline whose history is searched. Default: None, the node's own.
+
+    Raises:
+        DefinitionError: If there is no such strategy or artifact type, or a type is missing or not asked for.
+
     Example:
 
         champion = Resolver("latest_blessed_model")      # champion.model, champion.blessing
         schema = Resolver("latest_artifact", artifact_type="Schema").artifact
-
-    Args:
-        strategy: `latest_blessed_model` or `latest_artifact`.
-        artifact_type: For `latest_artifact`: the name of the type.
-        pipeline: Name of the pipeline whose history is searched; default: the node's own.
     """
 
     isolated = False
     driver = ResolverDriver
 
-    def __init__(self, strategy: str = "latest_blessed_model", *, artifact_type: str = "", pipeline: str | None = None, **options: Any) -> None:
+    def __init__(
+        self, strategy: str = "latest_blessed_model", *, artifact_type: str = "", pipeline: str | None = None, **options: Any
+    ) -> None:
         super().__init__(strategy=strategy, artifact_type=artifact_type, pipeline=pipeline, **options)
         if strategy == "latest_artifact":
-            self.outputs["artifact"] = Channel(self, "artifact", _type_of(artifact_type))
+            self.outputs["artifact"] = Channel(self, "artifact", type_named(artifact_type))
 
     def validate(self) -> None:
         strategy, wanted = self.parameters["strategy"], self.parameters["artifact_type"]
@@ -92,6 +106,8 @@ class Resolver(Component):
             raise DefinitionError(
                 f"Node '{self.id}': latest_artifact needs artifact_type='...', and only it takes one. Received: {strategy!r}, {wanted!r}"
             )
+        if wanted and wanted not in type_names():
+            raise DefinitionError(f"Node '{self.id}': there is no artifact type '{wanted}'.{did_you_mean(wanted, type_names())}")
 
     def execute(
         self,
@@ -105,7 +121,3 @@ class Resolver(Component):
         pipeline: str | None = None,
     ) -> None:
         """Does nothing: the driver resolves."""
-
-
-def _type_of(name: str) -> type[Artifact]:
-    return artifact_type(name)

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from components.evaluator.rows import Rows
 from pipeline.errors import DataError
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Matrix = npt.NDArray[np.float64]
+Matrix = npt.NDArray[np.float64]
 
 Metrics = dict[Any, Any]
 """Values by TFMA's `MetricKey`."""
@@ -71,8 +70,6 @@ _LEFT_TO_TFMA = ("_aggregation_type", "_class_weights", "_example_id_key", "_sub
 
 def _pair(rows: Rows, model: int, weighted: bool) -> tuple[Matrix, Matrix, Matrix]:
     """Returns labels, predictions and weights of a model, `(rows,)` each."""
-    import numpy as np
-
     labels, predictions = rows.labels[model], rows.predictions[model]
     if labels.ndim != 1 or predictions.ndim != 1:
         raise DataError(
@@ -83,8 +80,6 @@ def _pair(rows: Rows, model: int, weighted: bool) -> tuple[Matrix, Matrix, Matri
 
 
 def _weights(rows: Rows, weighted: bool) -> Matrix:
-    import numpy as np
-
     return rows.weights if weighted and rows.weights is not None else np.ones(rows.count)
 
 
@@ -96,8 +91,6 @@ def _count(combiner: Any, model: int) -> Sums:
 
 
 def _weighted_means(combiner: Any, model: int) -> Sums:
-    import numpy as np
-
     def columns(rows: Rows) -> Matrix:
         labels, predictions, weights = _pair(rows, model, combiner._example_weighted)
         return np.stack([labels * weights, predictions * weights, weights], axis=1)
@@ -112,8 +105,6 @@ def _weighted_means(combiner: Any, model: int) -> Sums:
 
 def _regression(error: Callable[[Matrix, Matrix], Matrix]) -> Callable[[Any, int], Sums]:
     def build(combiner: Any, model: int) -> Sums:
-        import numpy as np
-
         def columns(rows: Rows) -> Matrix:
             labels, predictions, weights = _pair(rows, model, combiner._example_weighted)
             with np.errstate(all="ignore"):
@@ -131,23 +122,8 @@ def _regression(error: Callable[[Matrix, Matrix], Matrix]) -> Callable[[Any, int
     return build
 
 
-def _percentage(labels: Matrix, predictions: Matrix) -> Matrix:
-    import numpy as np
-
-    errors: Matrix = np.where(labels == 0, np.nan, 100 * np.abs((labels - predictions) / labels))
-    return errors
-
-
-def _logarithmic(labels: Matrix, predictions: Matrix) -> Matrix:
-    import numpy as np
-
-    errors: Matrix = (np.log(labels + 1) - np.log(predictions + 1)) ** 2
-    return errors
-
-
 def _moments(combiner: Any, model: int) -> Sums:
     """Sums of powers of the label's distance from a value near its mean, so that no digits are lost; see `tfma_metrics.Moments`."""
-    import numpy as np
 
     def columns(rows: Rows) -> Matrix:
         labels, predictions, weights = _pair(rows, model, combiner._example_weighted)
@@ -166,7 +142,6 @@ def _moments(combiner: Any, model: int) -> Sums:
 
 
 def _confusion(combiner: Any, model: int) -> Sums:
-    import numpy as np
     from tensorflow_model_analysis.contrib.aggregates import binary_confusion_matrices as aggregates
 
     engine = combiner._binary_confusion_matrices
@@ -201,7 +176,6 @@ def _check_fractions(labels: Matrix) -> None:
 
 def _keras(combiner: Any, model: int) -> Sums | None:
     """Means of a function of label and prediction, as most Keras metrics are."""
-    import numpy as np
     from tensorflow_model_analysis.metrics import metric_types
     from tensorflow_model_analysis.utils.keras_lib import tf_keras
 
@@ -244,8 +218,6 @@ def _check_widths(labels: int, predictions: int, metrics: list[str]) -> None:
 
 
 def _histogram(combiner: Any, model: int) -> Histogram:
-    import numpy as np
-
     last = combiner._num_buckets + 1
 
     def buckets(rows: Rows) -> npt.NDArray[np.int64]:
@@ -270,8 +242,10 @@ _KNOWN: Mapping[str, Callable[[Any, int], Sums | Histogram | None]] = {
     "_WeightedLabelsPredictionsExamplesCombiner": _weighted_means,
     "_MeanAbsoluteErrorCombiner": _regression(lambda labels, predictions: abs(labels - predictions)),
     "_MeanSquaredErrorCombiner": _regression(lambda labels, predictions: (labels - predictions) ** 2),
-    "_MeanAbsolutePercentageErrorCombiner": _regression(_percentage),
-    "_MeanSquaredLogarithmicErrorCombiner": _regression(_logarithmic),
+    "_MeanAbsolutePercentageErrorCombiner": _regression(
+        lambda labels, predictions: np.where(labels == 0, np.nan, 100 * abs((labels - predictions) / labels))
+    ),
+    "_MeanSquaredLogarithmicErrorCombiner": _regression(lambda labels, predictions: (np.log(labels + 1) - np.log(predictions + 1)) ** 2),
     "MomentsCombiner": _moments,
     "_BinaryConfusionMatrixCombiner": _confusion,
     "_CompilableMetricsCombiner": _keras,

@@ -6,18 +6,40 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from components.evaluator.driver import EvaluatorDriver
-from components.evaluator.metric_names import PLOTS, check_metric
-from components.evaluator.threshold import Threshold, normalise_slices
+from components.evaluator.threshold import PLOTS, Threshold, check_metric, normalise_slices
 from components.records import shard_files
-from components.schema_file import read_schema_of
+from components.schema.file import FileDriver, read_schema_of
 from components.serving import serving_path
 from components.tensorflow_setup import grow_gpu_memory
 from pipeline.artifacts import Examples, Model, ModelBlessing, ModelEvaluation, Schema
 from pipeline.component import Component, Input, Output, spec_of
 from pipeline.context import Context
 from pipeline.errors import DefinitionError
+from pipeline.resolution import ArtifactGroups, History
 from pipeline.usercode import add_to_path
+
+
+class EvaluatorDriver(FileDriver):
+    """Keeps the champion that a model was judged against."""
+
+    parameter = "eval_config"
+    kind = "EvalConfig"
+
+    def select_inputs(self, node: Component, inputs: ArtifactGroups, history: History) -> ArtifactGroups:
+        """Returns the inputs, with another baseline where the baseline is the model itself.
+
+        When nothing changed since a model was blessed, the champion is that very model. To compare it with itself says nothing;
+        it is judged against what it was judged against when it was blessed, and so its evaluation is found in the cache.
+        """
+        model, baseline = inputs["model"][0], inputs.get("baseline_model", (None,))[0]
+        if baseline is None or baseline.digest != model.digest:
+            return inputs
+        others = {name: group for name, group in inputs.items() if name != "baseline_model"}
+        for execution in history.executions(node.id):
+            judged = history.inputs_of(execution)
+            if judged["model"][0].digest == model.digest:
+                return {**others, **{name: group for name, group in judged.items() if name == "baseline_model"}}
+        return others
 
 
 class Evaluator(Component):
@@ -124,20 +146,21 @@ class Evaluator(Component):
         from components.evaluator import config, results, verdict
         from components.evaluator import evaluation as evaluations
 
-        request = config.Request(
-            label=label,
-            prediction=prediction,
-            weight=weight,
-            metrics=metrics,
-            plots=plots,
-            slices=normalise_slices(slices, f"Node '{context.node}'"),
-            thresholds=thresholds,
-            confidence_intervals=confidence_intervals,
-            min_slice_size=min_slice_size,
-        )
         if eval_config is not None:
             add_to_path(context.folders)  # a config may name metrics in modules of the project
-        written = config.build_config(request) if eval_config is None else config.read_config(context.path(eval_config))
+            written = config.read_config(context.path(eval_config))
+        else:
+            written = config.build_config(
+                label=label,
+                prediction=prediction,
+                weight=weight,
+                metrics=metrics,
+                plots=plots,
+                slices=normalise_slices(slices, f"Node '{context.node}'"),
+                thresholds=thresholds,
+                confidence_intervals=confidence_intervals,
+                min_slice_size=min_slice_size,
+            )
         grow_gpu_memory()
         context.progress("loading the models")
         prepared = evaluations.prepare(
@@ -152,11 +175,10 @@ class Evaluator(Component):
         evaluations.run(prepared, context)
         found = results.read_results(evaluation.path)
         context.progress("judging", rows=found[0].examples if found else None)
+        baseline = config.baseline_of(prepared.config)
         labels = ", ".join(sorted({spec.label_key for spec in prepared.config.model_specs}))
-        evaluation.write_summary(results.summarise(found, label=labels, splits=splits, baseline=prepared.baseline))
-        decided = verdict.judge(
-            config.thresholds_of(prepared.config), found, baseline=prepared.baseline, against_baseline=config.has_change_threshold(written)
-        )
+        evaluation.write_summary(results.summarise(found, label=labels, splits=splits, baseline=baseline))
+        decided = verdict.judge(config.thresholds_of(prepared.config), found, baseline=baseline, against_baseline=prepared.rubber_stamp)
         _write_blessing(blessing, decided.as_json(), model, baseline_model)
         context.decide("blessed" if decided.blessed else "not blessed", decided.reasons)
 

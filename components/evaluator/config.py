@@ -6,54 +6,47 @@ From here on the `EvalConfig` is all that the evaluation knows, whichever way it
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.evaluator.saved_model import TRANSFORM_SIGNATURE, ServedModel
 from components.evaluator.threshold import OVERALL, Slice, Threshold
+from components.schema.file import existing_file
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
     from tensorflow_model_analysis.proto import config_pb2
 
 DOUBLE_PRECISION_METRICS = frozenset({"R2Score", "RootMeanSquaredError"})
-_METRICS_MODULE = "components.evaluator.tfma_metrics"
 
 
-@dataclass(frozen=True)
-class Request:
-    """What is to be evaluated, from the parameters of the component; see there for their meaning."""
-
-    label: str
-    prediction: str | None
-    weight: str | None
-    metrics: tuple[str, ...]
-    plots: tuple[str, ...]
-    slices: tuple[Slice, ...]
-    thresholds: tuple[Threshold, ...]
-    confidence_intervals: str | None
-    min_slice_size: int
-
-
-def build_config(request: Request) -> config_pb2.EvalConfig:
+def build_config(
+    *,
+    label: str,
+    prediction: str | None,
+    weight: str | None,
+    metrics: tuple[str, ...],
+    plots: tuple[str, ...],
+    slices: tuple[Slice, ...],
+    thresholds: tuple[Threshold, ...],
+    confidence_intervals: str | None,
+    min_slice_size: int,
+) -> config_pb2.EvalConfig:
     """Returns the config that says the same as the parameters."""
     from tensorflow_model_analysis.proto import config_pb2
 
-    judged = [slice_ for threshold in request.thresholds for slice_ in threshold.slices]
-    slices = dict.fromkeys((OVERALL, *request.slices, *judged))
-    names = dict.fromkeys((*request.metrics, *(threshold.metric for threshold in request.thresholds), *request.plots))
+    judged = [slice_ for threshold in thresholds for slice_ in threshold.slices]
+    everywhere = dict.fromkeys((OVERALL, *slices, *judged))
+    names = dict.fromkeys((*metrics, *(threshold.metric for threshold in thresholds), *plots))
     config = config_pb2.EvalConfig(
-        model_specs=[
-            config_pb2.ModelSpec(label_key=request.label, prediction_key=request.prediction or "", example_weight_key=request.weight or "")
-        ],
-        slicing_specs=[slicing_spec(slice_) for slice_ in slices],
-        metrics_specs=[config_pb2.MetricsSpec(metrics=[_metric(name, request.thresholds) for name in names])],
+        model_specs=[config_pb2.ModelSpec(label_key=label, prediction_key=prediction or "", example_weight_key=weight or "")],
+        slicing_specs=[slicing_spec(slice_) for slice_ in everywhere],
+        metrics_specs=[config_pb2.MetricsSpec(metrics=[_metric(name, thresholds) for name in names])],
     )
-    if request.min_slice_size > 1:
-        config.options.min_slice_size.value = request.min_slice_size
-    if request.confidence_intervals:
-        method = {"bootstrap": "POISSON_BOOTSTRAP", "jackknife": "JACKKNIFE"}[request.confidence_intervals]
+    if min_slice_size > 1:
+        config.options.min_slice_size.value = min_slice_size
+    if confidence_intervals:
+        method = {"bootstrap": "POISSON_BOOTSTRAP", "jackknife": "JACKKNIFE"}[confidence_intervals]
         config.options.compute_confidence_intervals.value = True
         config.options.confidence_intervals.method = config_pb2.ConfidenceIntervalOptions.ConfidenceIntervalMethod.Value(method)
     return config
@@ -72,7 +65,9 @@ def slicing_spec(slice_: Slice) -> config_pb2.SlicingSpec:
 def _metric(name: str, thresholds: Iterable[Threshold]) -> config_pb2.MetricConfig:
     from tensorflow_model_analysis.proto import config_pb2
 
-    metric = config_pb2.MetricConfig(class_name=name, module=_METRICS_MODULE if name in DOUBLE_PRECISION_METRICS else "")
+    from components.evaluator import tfma_metrics
+
+    metric = config_pb2.MetricConfig(class_name=name, module=tfma_metrics.__name__ if name in DOUBLE_PRECISION_METRICS else "")
     for threshold in thresholds:
         if threshold.metric == name:
             metric.per_slice_thresholds.add(
@@ -106,10 +101,8 @@ def read_config(file: Path) -> config_pb2.EvalConfig:
     from google.protobuf import text_format
     from tensorflow_model_analysis.proto import config_pb2
 
-    if not file.is_file():
-        raise DataError(f"There is no EvalConfig at {file}.")
     try:
-        return text_format.Parse(file.read_text(encoding="utf-8"), config_pb2.EvalConfig())
+        return text_format.Parse(existing_file(file, "EvalConfig").read_text(encoding="utf-8"), config_pb2.EvalConfig())
     except (text_format.ParseError, UnicodeDecodeError) as error:
         raise DataError(f"{file} is not an EvalConfig of TFMA as text: {error}", hint="Expected model_specs, metrics_specs, ...") from error
 
@@ -146,6 +139,11 @@ def thresholds_of(config: config_pb2.EvalConfig) -> dict[Any, list[tuple[config_
     from tensorflow_model_analysis.metrics import metric_specs
 
     return dict(metric_specs.metric_thresholds_from_metrics_specs(config.metrics_specs, eval_config=config))
+
+
+def baseline_of(config: config_pb2.EvalConfig) -> str | None:
+    """Returns the name of the baseline model; None if there is none."""
+    return next((spec.name for spec in config.model_specs if spec.is_baseline), None)
 
 
 def has_change_threshold(config: config_pb2.EvalConfig) -> bool:

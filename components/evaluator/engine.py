@@ -10,17 +10,20 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from components.evaluator.plan import SAMPLES, Plan, plan_of
 from components.evaluator.rows import Column, Layout, Rows, read_rows
-from components.evaluator.slicing import Groups, SliceKey, group_rows
+from pipeline.errors import DataError
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+Array = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
 
-    Array = npt.NDArray[np.float64]
+SliceKey = tuple[tuple[str, str | int | float], ...]
+"""As in TFMA: pairs of feature and value, in the order of the features; empty for all rows."""
 
 BLOCK_ROWS = 1 << 17
 """Rows that are sliced and added up at once."""
@@ -48,8 +51,6 @@ State = dict[SliceKey, SliceState]
 
 
 def _merged(left: tuple[Any, Any], right: tuple[Any, Any]) -> tuple[Any, Any]:
-    import numpy as np
-
     ids = np.union1d(left[0], right[0])
     total = np.zeros((left[1].shape[0], len(ids), left[1].shape[2]))
     for part, values in (left, right):
@@ -87,8 +88,6 @@ def _blocks(batches: Iterable[Rows]) -> Iterator[Rows]:
 
 
 def _joined(batches: list[Rows]) -> Rows:
-    import numpy as np
-
     first = batches[0]
     offsets = np.cumsum([0] + [batch.count for batch in batches[:-1]])
 
@@ -108,8 +107,6 @@ def _joined(batches: list[Rows]) -> Rows:
 
 
 def _evaluate_block(rows: Rows, plan: Plan) -> State:
-    import numpy as np
-
     matrix = np.concatenate([_unknown(rows), *(sums.columns(rows) for sums in plan.sums)], axis=1)
     samples = _multiplicities(rows, plan)
     buckets = [(histogram.buckets(rows), histogram.columns(rows)) for histogram in plan.histograms]
@@ -128,16 +125,12 @@ def _evaluate_block(rows: Rows, plan: Plan) -> State:
 
 def _unknown(rows: Rows) -> Array:
     """Returns a column of ones, and for each model whether its prediction of a row is not a number."""
-    import numpy as np
-
     unknown = [np.isnan(values.reshape(rows.count, -1)).any(axis=1) for values in rows.predictions]
     return np.stack([np.ones(rows.count), *unknown], axis=1)
 
 
 def _multiplicities(rows: Rows, plan: Plan) -> Array:
     """Returns how often each row counts, `(1 + samples, rows)`: once, and by chance or in turn in the samples."""
-    import numpy as np
-
     once = np.ones((1, rows.count))
     if plan.interval is None:
         return once
@@ -150,8 +143,6 @@ def _multiplicities(rows: Rows, plan: Plan) -> Array:
 
 def _bucket_sums(groups: Groups, ids: npt.NDArray[np.int64], values: Array, times: Array) -> list[tuple[Any, Array]]:
     """Returns for each group the buckets that occur in it and their sums, `(1 + samples, buckets, 3)`."""
-    import numpy as np
-
     span = int(ids.max()) + 1
     owners = np.repeat(np.arange(len(groups.keys)), np.diff(np.append(groups.starts, len(ids))))
     found, places = np.unique(owners * span + ids, return_inverse=True)
@@ -159,3 +150,85 @@ def _bucket_sums(groups: Groups, ids: npt.NDArray[np.int64], values: Array, time
     sums = np.stack([np.stack([np.bincount(places, column * time, len(found)) for column in values.T], axis=1) for time in times])
     ends = np.searchsorted(found, np.arange(1, len(groups.keys)) * span)
     return list(zip(np.split(found % span, ends), np.split(sums, ends, axis=1), strict=True))
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Rows by slice: `rows[starts[i]:starts[i + 1]]` are the rows of `keys[i]`."""
+
+    keys: list[SliceKey]
+    rows: Indices
+    starts: Indices
+
+
+@dataclass(frozen=True)
+class _Codes:
+    """For each entry, a row and the number of its value."""
+
+    rows: Indices
+    codes: Indices
+    values: list[SliceKey]
+
+
+def group_rows(spec: Any, rows: Rows) -> Groups:
+    """Returns the rows of each slice that a `SlicingSpec` asks for; a row counts once per slice, and in none without a value."""
+    if not spec.feature_keys and not spec.feature_values:
+        return Groups([()], np.arange(rows.count), np.zeros(1, np.int64))
+    found: _Codes | None = None
+    for name in sorted((*spec.feature_keys, *spec.feature_values)):
+        codes = _codes(name, rows.features[name])
+        if name in spec.feature_values:
+            codes = _only(codes, name, spec.feature_values[name])
+        found = codes if found is None else _crossed(found, codes)
+    return _grouped(found)
+
+
+def _codes(name: str, column: Column) -> _Codes:
+    import pyarrow as pa
+
+    encoded = pa.array(column.values).dictionary_encode()
+    values: list[SliceKey] = [((name, _as_text(name, value)),) for value in encoded.dictionary.to_pylist()]
+    return _Codes(column.rows, encoded.indices.to_numpy().astype(np.int64), values)
+
+
+def _as_text(name: str, value: Any) -> str | int | float:
+    if not isinstance(value, bytes):
+        return value  # type: ignore[no-any-return]
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"Cannot slice by '{name}': its value {value!r} is not UTF-8 text.") from error
+
+
+def _only(codes: _Codes, name: str, wanted: str) -> _Codes:
+    """Keeps one value, which the specification holds as text; the slice bears it as a number if it reads as one."""
+    matching = [number for number, value in enumerate(codes.values) if str(value[0][1]) == wanted or value[0][1] == _as_number(wanted)]
+    kept = np.isin(codes.codes, matching)
+    return _Codes(codes.rows[kept], np.zeros(int(kept.sum()), np.int64), [((name, _as_number(wanted)),)])
+
+
+def _as_number(text: str) -> str | int | float:
+    try:
+        return float(text) if "." in text else int(text)
+    except ValueError:
+        return text
+
+
+def _crossed(left: _Codes, right: _Codes) -> _Codes:
+    """Pairs each value of a row on the left with each value of the same row on the right; rows are in order on both sides."""
+    first = np.searchsorted(right.rows, left.rows, "left")
+    repeats = np.searchsorted(right.rows, left.rows, "right") - first
+    starts = np.repeat(np.cumsum(repeats) - repeats, repeats)
+    there = np.repeat(first, repeats) + np.arange(len(starts)) - starts
+    pairs, codes = np.unique(np.repeat(left.codes, repeats) * len(right.values) + right.codes[there], return_inverse=True)
+    values = [left.values[pair // len(right.values)] + right.values[pair % len(right.values)] for pair in pairs.tolist()]
+    return _Codes(np.repeat(left.rows, repeats), codes.reshape(-1), values)
+
+
+def _grouped(codes: _Codes | None) -> Groups:
+    if codes is None or not len(codes.rows):
+        return Groups([], np.zeros(0, np.int64), np.zeros(0, np.int64))
+    span = int(codes.rows[-1]) + 1
+    entries = np.unique(codes.codes * span + codes.rows)
+    numbers, starts = np.unique(entries // span, return_index=True)
+    return Groups([codes.values[number] for number in numbers.tolist()], entries % span, starts)

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from components.evaluator.config import complete_config, has_change_threshold
 from components.evaluator.engine import evaluate_file, merge_states
-from components.evaluator.plan import NotInColumnsError, plan_of
+from components.evaluator.plan import NotInColumnsError, metrics_of, plan_of
 from components.evaluator.results import write_config, write_results
 from components.evaluator.rows import find_layout
 from components.evaluator.saved_model import load_model
-from components.evaluator.slice_metrics import metrics_of
 from pipeline.beam import LOCAL_RUNNERS, runner_name
 from pipeline.context import Context
 
@@ -41,11 +40,6 @@ class Evaluation:
     schema: Any | None
     folder: Path
     rubber_stamp: bool
-
-    @property
-    def baseline(self) -> str | None:
-        """The name of the baseline model; None if there is none."""
-        return next((spec.name for spec in self.config.model_specs if spec.is_baseline), None)
 
 
 def prepare(written: Any, files: Sequence[Path], candidate: Path, baseline: Path | None, schema: Any | None, folder: Path) -> Evaluation:

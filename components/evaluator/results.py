@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.evaluator.slicing import SliceKey
+from components.evaluator.engine import SliceKey
 from components.records import read_records
 
 if TYPE_CHECKING:
@@ -61,13 +61,7 @@ def slice_name(key: SliceKey) -> str:
 
 
 def write_config(config: Any, folder: Path, models: Mapping[str, str]) -> None:
-    """Writes `eval_config.json`.
-
-    Args:
-        config: The `EvalConfig`.
-        folder: Where to write it.
-        models: What is said of each model's location, by its name in the config.
-    """
+    """Writes `eval_config.json`; `models` says of each model, by its name in the config, where it lies."""
     from google.protobuf import json_format
     from tensorflow_model_analysis import version
     from tensorflow_model_analysis.proto import config_pb2
@@ -78,14 +72,7 @@ def write_config(config: Any, folder: Path, models: Mapping[str, str]) -> None:
 
 
 def write_results(metrics: list[tuple[SliceKey, Metrics]], config: Any, folder: Path, *, rubber_stamp: bool) -> None:
-    """Writes metrics, plots and TFMA's own validation.
-
-    Args:
-        metrics: The metrics and plots of each slice.
-        config: The `EvalConfig` with the thresholds.
-        folder: Where to write.
-        rubber_stamp: Whether bounds against a baseline were dropped because there is none.
-    """
+    """Writes metrics, plots and TFMA's own validation; `rubber_stamp` if bounds were dropped because there is no baseline."""
     from tensorflow_model_analysis.metrics.metric_types import PlotKey
     from tensorflow_model_analysis.writers import metrics_plots_and_validations_writer as writer
 

@@ -12,17 +12,16 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from components.evaluator.saved_model import CLASS_OUTPUTS, TRANSFORM_SIGNATURE, ServedModel, load_model, reason_of
 from components.records import read_records
 from pipeline.errors import DataError, did_you_mean
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Vector = npt.NDArray[np.generic]
+Vector = npt.NDArray[np.generic]
 
 BATCH_ROWS = 4096
 _FIRST_ROWS = 256
@@ -33,7 +32,6 @@ class ModelLayout:
     """Where the label and the prediction of one model come from.
 
     Attributes:
-        name: The model's name in the `EvalConfig`, empty where there is only one.
         path: The SavedModel's folder.
         signature: The signature that predicts.
         prediction: Its output.
@@ -42,7 +40,6 @@ class ModelLayout:
         transformed: Whether the model's own transform makes the label.
     """
 
-    name: str
     path: str
     signature: str
     prediction: str
@@ -162,8 +159,6 @@ def _parser(types: tuple[tuple[str, str], ...]) -> Any:
 
 def _dense(column: Column, count: int, name: str, file: str, first: int) -> Vector:
     """Returns a column whose rows all have the same number of values, as `(rows, values)`."""
-    import numpy as np
-
     lengths = np.bincount(column.rows, minlength=count)
     expected = max(1, int(lengths[0]))
     wrong = np.flatnonzero(lengths != expected)
@@ -183,7 +178,6 @@ def _flat(values: Vector) -> Vector:
 
 def _class_ids(labels: Vector, model: ModelLayout, file: str, first: int) -> npt.NDArray[np.int64]:
     """Returns the position of each label among the names of the classes."""
-    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -208,8 +202,6 @@ def _text(value: Any) -> str:
 def _weights(
     layout: Layout, columns: Mapping[str, Column], transformed: Mapping[str, Vector], count: int, file: str, first: int
 ) -> npt.NDArray[np.float64] | None:
-    import numpy as np
-
     if not layout.weight:
         return None
     found = transformed.get(layout.weight)
@@ -217,28 +209,22 @@ def _weights(
 
 
 def _spread(values: Vector) -> Column:
-    import numpy as np
-
     flat = values.reshape(len(values), -1)
     return Column(np.repeat(np.arange(len(values), dtype=np.int64), flat.shape[1]), flat.reshape(-1))
 
 
 def find_layout(files: Sequence[Path], config: Any, paths: Mapping[str, str], schema: Any | None) -> Layout:
-    """Finds out where everything comes from, from the first rows.
-
-    Args:
-        files: The TFRecord files; the first that has rows is looked at.
-        config: The `EvalConfig`.
-        paths: The SavedModel's folder by the model's name in the config.
-        schema: The schema of the examples; without one their types are those of the first rows.
+    """Finds out where everything comes from, from the first rows; without a schema their types as well.
 
     Raises:
         DataError: If there are no rows, or a label, weight or slice is neither in the examples nor among the transform's outputs.
     """
+    from tensorflow_metadata.proto.v0.schema_pb2 import FeatureType
+
     records = next((batch for file in files for batch in read_records(file, batch_rows=BATCH_ROWS)), None)
     if records is None:
         raise DataError("There are no rows to evaluate.", hint="Choose another split: splits=('eval',).")
-    kinds = _inferred_types(records) if schema is None else _types(schema)
+    kinds = _inferred_types(records) if schema is None else {feature.name: FeatureType.Name(feature.type) for feature in schema.feature}
     present = set(kinds)
     models = tuple(_model_layout(spec, paths[spec.name], present, records) for spec in config.model_specs)
     computed = set(load_model(models[0].path).outputs(TRANSFORM_SIGNATURE))
@@ -252,7 +238,8 @@ def find_layout(files: Sequence[Path], config: Any, paths: Mapping[str, str], sc
     types = tuple((name, kinds[name]) for name in sorted(parsed))
     layout = Layout(models, tuple(sorted(raw)), tuple(sorted(transformed)), weight, types)
     first = _evaluate(records[:_FIRST_ROWS], layout, "the first rows", 0)
-    return dataclasses.replace(layout, origins=tuple(float(labels.mean()) for labels in first.labels))
+    origins = (np.nan_to_num(labels, posinf=0.0, neginf=0.0).mean() for labels in first.labels)
+    return dataclasses.replace(layout, origins=tuple(map(float, origins)))
 
 
 def _model_layout(spec: Any, path: str, present: set[str], records: Sequence[bytes]) -> ModelLayout:
@@ -265,7 +252,6 @@ def _model_layout(spec: Any, path: str, present: set[str], records: Sequence[byt
         )
     prediction = model.prediction_output(spec.signature_name, spec.prediction_key)
     return ModelLayout(
-        name=spec.name,
         path=path,
         signature=spec.signature_name,
         prediction=prediction,
@@ -283,12 +269,6 @@ def _classes(model: ServedModel, signature: str, prediction: str, records: Seque
     outputs = model.compute(signature, (prediction, name), records)
     classes = outputs[name].reshape(-1)
     return tuple(classes.tolist()) if classes.dtype.kind == "O" and classes.size == max(2, outputs[prediction].size) else None
-
-
-def _types(schema: Any) -> dict[str, str]:
-    from tensorflow_metadata.proto.v0 import schema_pb2
-
-    return {feature.name: schema_pb2.FeatureType.Name(feature.type) for feature in schema.feature}
 
 
 def _inferred_types(records: list[bytes]) -> dict[str, str]:

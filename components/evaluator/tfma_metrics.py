@@ -52,12 +52,9 @@ class Moments:
 class MomentsCombiner(beam.CombineFn):  # type: ignore[misc]
     """Computes one metric from the moments of its rows."""
 
-    def __init__(self, key: metric_types.MetricKey, result: str, eval_config: Any, options: dict[str, Any]) -> None:
+    def __init__(self, key: metric_types.MetricKey, eval_config: Any) -> None:
         self._key = key
-        self._result = result
         self._eval_config = eval_config
-        self._aggregation_type = options.get("aggregation_type")
-        self._class_weights = options.get("class_weights")
         self._example_weighted = key.example_weighted
 
     def create_accumulator(self) -> Moments:
@@ -70,10 +67,6 @@ class MomentsCombiner(beam.CombineFn):  # type: ignore[misc]
             element,
             eval_config=self._eval_config,
             model_name=self._key.model_name,
-            output_name=self._key.output_name,
-            sub_key=self._key.sub_key,
-            aggregation_type=self._aggregation_type,
-            class_weights=self._class_weights,
             example_weighted=self._example_weighted,
             flatten=True,
         ):
@@ -90,24 +83,14 @@ class MomentsCombiner(beam.CombineFn):  # type: ignore[misc]
 
     def extract_output(self, accumulator: Moments) -> dict[metric_types.MetricKey, float]:
         """Returns the metric's value."""
-        return {self._key: getattr(accumulator, self._result)()}
+        return {self._key: getattr(accumulator, self._key.name)()}
 
 
 def _computations(
-    name: str,
-    eval_config: Any = None,
-    model_name: str = "",
-    output_name: str = "",
-    sub_key: Any = None,
-    aggregation_type: Any = None,
-    class_weights: dict[int, float] | None = None,
-    example_weighted: bool = False,
+    name: str, eval_config: Any = None, model_name: str = "", example_weighted: bool = False
 ) -> list[metric_types.MetricComputation]:
-    key = metric_types.MetricKey(
-        name=name, model_name=model_name, output_name=output_name, sub_key=sub_key, example_weighted=example_weighted
-    )
-    options = {"aggregation_type": aggregation_type, "class_weights": class_weights}
-    return [metric_types.MetricComputation([key], None, MomentsCombiner(key, name, eval_config, options))]
+    key = metric_types.MetricKey(name=name, model_name=model_name, example_weighted=example_weighted)
+    return [metric_types.MetricComputation([key], None, MomentsCombiner(key, eval_config))]
 
 
 class RootMeanSquaredError(metric_types.Metric):  # type: ignore[misc]

@@ -5,8 +5,38 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from components.evaluator.metric_names import MAY_BE_NEGATIVE, check_metric, higher_is_better
-from pipeline.errors import DefinitionError
+from pipeline.errors import DefinitionError, did_you_mean
+
+# The names are those of TensorFlow Model Analysis and Keras for metrics that need no options, as data, so that a definition is
+# checked without importing either library. Others are named in an `EvalConfig`.
+# fmt: off
+HIGHER_IS_BETTER = frozenset({
+    "AUC", "AUCPrecisionRecall", "Accuracy", "BalancedAccuracy", "BinaryAccuracy", "CategoricalAccuracy",
+    "CoefficientOfDiscrimination", "CosineSimilarity", "DiagnosticOddsRatio", "ExactMatch", "F1Score", "FowlkesMallowsIndex",
+    "Informedness", "Markedness", "MatthewsCorrelationCoefficient", "MaxRecall", "NPV", "NegativePredictiveValue", "PPV",
+    "PositiveLikelihoodRatio", "Precision", "R2Score", "Recall", "RelativeCoefficientOfDiscrimination", "SparseCategoricalAccuracy",
+    "SparseTopKCategoricalAccuracy", "Specificity", "SquaredPearsonCorrelation", "TN", "TNR", "TP", "TPR", "ThreatScore",
+    "TopKCategoricalAccuracy", "TrueNegatives", "TruePositives",
+})
+LOWER_IS_BETTER = frozenset({
+    "BinaryCrossentropy", "CategoricalCrossentropy", "CategoricalHinge", "FN", "FNR", "FP", "FPR", "FallOut", "FalseDiscoveryRate",
+    "FalseNegatives", "FalseOmissionRate", "FalsePositives", "Hinge", "KLDivergence", "LogCoshError", "MeanAbsoluteError",
+    "MeanAbsolutePercentageError", "MeanSquaredError", "MeanSquaredLogarithmicError", "MissRate", "NegativeLikelihoodRatio",
+    "Poisson", "RootMeanSquaredError", "SparseCategoricalCrossentropy", "SquaredHinge",
+})
+NEITHER_IS_BETTER = frozenset({
+    "Calibration", "ExampleCount", "MeanLabel", "MeanPrediction", "PredictedPositiveRate", "Prevalence", "PrevalenceThreshold",
+    "WeightedExampleCount",
+})
+MAY_BE_NEGATIVE = frozenset({
+    "CoefficientOfDiscrimination", "CosineSimilarity", "Informedness", "Markedness", "MatthewsCorrelationCoefficient", "MeanLabel",
+    "MeanPrediction", "Poisson", "R2Score", "RelativeCoefficientOfDiscrimination",
+})
+PLOTS = frozenset({
+    "CalibrationPlot", "ConfusionMatrixPlot", "MultiClassConfusionMatrixPlot", "MultiLabelConfusionMatrixPlot",
+})
+# fmt: on
+METRICS = HIGHER_IS_BETTER | LOWER_IS_BETTER | NEITHER_IS_BETTER
 
 Slice = tuple[str, ...]
 """Features whose values are crossed; `feature=value` keeps one value; empty for all rows."""
@@ -53,7 +83,8 @@ class Threshold:
         check_metric(self.metric)
         object.__setattr__(self, "slices", normalise_slices(self.slices, f"Threshold('{self.metric}')"))
         if self.higher_is_better is None:
-            object.__setattr__(self, "higher_is_better", higher_is_better(self.metric))
+            by_nature = self.metric in HIGHER_IS_BETTER or (False if self.metric in LOWER_IS_BETTER else None)
+            object.__setattr__(self, "higher_is_better", by_nature)
         problem = self._problem_of_values() or self._problem_of_baseline()
         if problem:
             raise DefinitionError(f"Threshold('{self.metric}'): {problem}")
@@ -93,6 +124,15 @@ class Threshold:
 
 
 _BOUNDS = ("at_least", "at_most", "not_worse_than_baseline_by", "better_than_baseline_by")
+
+
+def check_metric(name: str, known: frozenset[str] = METRICS, kind: str = "metric") -> None:
+    """Raises a `DefinitionError` with the nearest known name if there is no such metric."""
+    if name not in known:
+        raise DefinitionError(
+            f"There is no {kind} '{name}'.{did_you_mean(name, known)}",
+            hint="A metric with options, or one of your own, is named in a TFMA EvalConfig: eval_config='eval.pbtxt'.",
+        )
 
 
 def normalise_slices(slices: object, owner: str) -> tuple[Slice, ...]:

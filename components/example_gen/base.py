@@ -1,13 +1,15 @@
-"""What all ExampleGens have in common: their driver, and the checks of their parameters."""
+"""What all ExampleGens have in common: the driver that turns patterns into files, and the checks of their parameters."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
-from components.example_gen.driver import InputDriver
-from components.example_gen.inputs import ResolvedInput, patterns_of
+from components.example_gen.inputs import ResolvedInput, patterns_of, resolve_input
+from pipeline.artifacts import Artifact
 from pipeline.component import Component
+from pipeline.driver import Driver, KeyPart, Prepared
 from pipeline.errors import DefinitionError
 
 InputPattern = str | tuple[str, ...] | dict[str, str] | dict[str, tuple[str, ...]]
@@ -17,6 +19,24 @@ DEFAULT_SPLITS = {"train": 2, "eval": 1}
 
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _LARGEST_TOTAL = 1_000_000
+
+
+class InputDriver(Driver):
+    """Replaces `input` by a `ResolvedInput`, and `span` and `version` by the numbers that were found.
+
+    The cache key holds the content of the files and their names relative to the project, not where the project lies.
+    """
+
+    def prepare(self, node: Component, inputs: Mapping[str, tuple[Artifact, ...]], project: Path) -> Prepared:
+        """Finds the files of `node`, and fingerprints them."""
+        given = node.parameters
+        found = resolve_input(given["input"], span=given["span"], version=given["version"], project=project)
+        return Prepared(
+            {**given, "input": found, "span": found.span, "version": found.version},
+            (KeyPart("input files", found.fingerprint, str(found)),),
+            frozenset({"input"}),
+            {"input_files": str(found), "input_fingerprint": found.fingerprint, "span": found.span},
+        )
 
 
 class FileExampleGen(Component):

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from components.example_gen.base import DEFAULT_SPLITS, FileExampleGen, InputPattern, resolved
 from components.example_gen.inputs import InputFile
-from components.example_gen.parts import OutputOptions
 from components.example_gen.reading import Block, Rows
-from components.example_gen.writing import write_examples
+from components.example_gen.writing import OutputOptions, write_examples
 from components.records import decode_records, read_records
 from pipeline.artifacts import Examples
 from pipeline.component import Output

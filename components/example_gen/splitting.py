@@ -33,21 +33,20 @@ class Splitter(Protocol):
 
     def assign(self, prepared: Any) -> Numbers:
         """Returns the splits of the rows; called in the order of the rows. A row with -1 is in no split."""
+        splits: Numbers = prepared
+        return splits
 
 
-class GivenSplit:
+class GivenSplit(Splitter):
     """All rows go to the only split."""
 
-    def prepare(self, batch: pa.RecordBatch, records: Sequence[bytes]) -> int:
-        return len(records)
-
-    def assign(self, prepared: int) -> Numbers:
+    def prepare(self, batch: pa.RecordBatch, records: Sequence[bytes]) -> Numbers:
         import numpy as np
 
-        return np.zeros(prepared, np.int64)
+        return np.zeros(len(records), np.int64)
 
 
-class HashSplitter:
+class HashSplitter(Splitter):
     """By the hash of the whole record: equal records are in one split, and the order of the rows does not matter."""
 
     def __init__(self, weights: Sequence[int]) -> None:
@@ -56,11 +55,8 @@ class HashSplitter:
     def prepare(self, batch: pa.RecordBatch, records: Sequence[bytes]) -> Numbers:
         return _splits_of(records, self._weights)
 
-    def assign(self, prepared: Numbers) -> Numbers:
-        return prepared
 
-
-class KeySplitter:
+class KeySplitter(Splitter):
     """By the hash of one feature: all rows with the same value are in one split, and those without a value in none."""
 
     def __init__(self, feature: str, weights: Sequence[int]) -> None:
@@ -72,17 +68,15 @@ class KeySplitter:
         import pyarrow as pa
 
         values, codes = _distinct_values(batch, self._feature)
-        if pa.types.is_floating(_value_type(batch, self._feature)):
+        kind = _feature_column(batch, self._feature).type
+        if pa.types.is_floating(getattr(kind, "value_type", kind)):
             raise DataError(
                 f"split_by: feature '{self._feature}' holds floats.", hint="Expected integers or strings, such as the id of a customer."
             )
         return np.where([value == b"" for value in values], -1, _splits_of(values, self._weights))[codes]
 
-    def assign(self, prepared: Numbers) -> Numbers:
-        return prepared
 
-
-class StratifiedSplitter:
+class StratifiedSplitter(Splitter):
     """By a label: each class has the wanted proportions, exact up to rounding, also among its first rows.
 
     Rows are taken in the order of the files. Rows without a value are a class of their own.
@@ -134,17 +128,16 @@ def check_feature(feature: str | None, columns: Sequence[str] | None) -> None:
 
 def _distinct_values(batch: pa.RecordBatch, feature: str) -> tuple[list[bytes], Numbers]:
     """Returns the distinct values of a feature, serialized and b"" for none, and the number of its value for each row."""
-    import pyarrow as pa
-
-    index = batch.schema.get_field_index(feature)
-    column = batch.column(index) if index >= 0 else pa.nulls(batch.num_rows)
-    encoded = encode_feature(feature, column).dictionary_encode()
+    encoded = encode_feature(feature, _feature_column(batch, feature)).dictionary_encode()
     return as_bytes(encoded.dictionary), encoded.indices.to_numpy(zero_copy_only=False).astype("int64")
 
 
-def _value_type(batch: pa.RecordBatch, feature: str) -> pa.DataType:
-    kind = batch.schema.field(feature).type
-    return getattr(kind, "value_type", kind)
+def _feature_column(batch: pa.RecordBatch, feature: str) -> pa.Array:
+    """Returns the values of a feature, all missing where no record of the batch has it."""
+    import pyarrow as pa
+
+    index = batch.schema.get_field_index(feature)
+    return batch.column(index) if index >= 0 else pa.nulls(batch.num_rows)
 
 
 def _splits_of(keys: Sequence[bytes], weights: Sequence[int]) -> Numbers:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
-from components.trainer.schedules import LEARNING_RATE_SCHEDULES
 from pipeline.artifacts import Examples, HyperParameters, Model, ModelRun, Schema, TransformGraph
 from pipeline.component import Component, Input, Output
 from pipeline.context import Context
@@ -51,15 +50,13 @@ class Trainer(Component):
         shuffle_rows: Rows among which the next one is drawn. Default: 10,000.
         seed: Of weights, dropout and order of rows. Default: 0.
         learning_rate: Replaces that of the model's optimizer. Default: None.
-        learning_rate_schedule: `cosine`, `linear` or `exponential` decay up to the last step, or `plateau`: halved after two evaluations
-            without improvement. Default: None, for what the model's optimizer has.
-        warmup_steps: Steps in which the learning rate rises from zero. Default: 0.
+        learning_rate_schedule: `cosine` or `linear` decay to zero at the last step, `exponential` to a hundredth, or `plateau`: halved
+            after two evaluations without improvement. Default: None, for what the model's optimizer has.
         early_stopping_patience: Evaluations without improvement after which training ends, with the weights of the best one. Default: None,
             to train to the end.
         monitor: The value that tells the best evaluation: `val_` and the name of a metric. Default: `val_loss`.
-        jit_compile: Whether XLA compiles the training step. Default: False.
+        jit_compile: Whether XLA compiles the training step, whatever `model.compile` says. Default: False.
         deterministic: Whether equal seeds give equal weights on a GPU too, at some cost; on a CPU they do anyway. Default: False.
-        tensorboard: Whether logs for TensorBoard are written. Default: True.
         custom_config: Handed to the user's code. Default: None, for an empty dict.
 
     Raises:
@@ -90,15 +87,8 @@ class Trainer(Component):
     def validate(self) -> None:
         """Checks the parameters against one another."""
         values = self.parameters
-        for name in (
-            "train_steps",
-            "eval_steps",
-            "epochs",
-            "steps_per_evaluation",
-            "batch_size",
-            "shuffle_rows",
-            "early_stopping_patience",
-        ):
+        counts = ("train_steps", "eval_steps", "epochs", "steps_per_evaluation", "batch_size", "shuffle_rows", "early_stopping_patience")
+        for name in counts:
             if values[name] is not None and values[name] < 1:
                 raise DefinitionError(f"Node '{self.id}': {name} must be at least 1. Received: {values[name]}")
         if values["train_steps"] and values["epochs"]:
@@ -108,13 +98,6 @@ class Trainer(Component):
             raise DefinitionError(
                 f"Node '{self.id}': steps_per_evaluation must divide train_steps. "
                 f"Received: steps_per_evaluation={per_evaluation}, train_steps={values['train_steps']}"
-            )
-        if values["warmup_steps"] < 0 or (values["warmup_steps"] and values["learning_rate_schedule"] == "plateau"):
-            raise DefinitionError(f"Node '{self.id}': warmup_steps must not be negative, and not be used with the plateau schedule.")
-        schedule = values["learning_rate_schedule"]
-        if schedule is not None and schedule not in LEARNING_RATE_SCHEDULES:
-            raise DefinitionError(
-                f"Node '{self.id}': learning_rate_schedule must be one of {', '.join(LEARNING_RATE_SCHEDULES)}. Received: {schedule!r}"
             )
 
     def execute(
@@ -141,13 +124,11 @@ class Trainer(Component):
         shuffle_rows: int = 10_000,
         seed: int = 0,
         learning_rate: float | None = None,
-        learning_rate_schedule: str | None = None,
-        warmup_steps: int = 0,
+        learning_rate_schedule: Literal["cosine", "linear", "exponential", "plateau"] | None = None,
         early_stopping_patience: int | None = None,
         monitor: str = "val_loss",
         jit_compile: bool = False,
         deterministic: bool = False,
-        tensorboard: bool = True,
         custom_config: dict[str, Any] | None = None,
     ) -> None:
         """Trains and exports."""
@@ -174,12 +155,10 @@ class Trainer(Component):
             seed=seed,
             learning_rate=learning_rate,
             learning_rate_schedule=learning_rate_schedule,
-            warmup_steps=warmup_steps,
             early_stopping_patience=early_stopping_patience,
             monitor=monitor,
             jit_compile=jit_compile,
             deterministic=deterministic,
-            tensorboard=tensorboard,
             custom_config=custom_config or {},
         )
         function, protocol = _user_function(context, module)

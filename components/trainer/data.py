@@ -6,6 +6,7 @@ Examples that are not transformed yet go through the transform graph on the way.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.records import shard_files
-from components.schema_file import read_schema_of
+from components.schema.file import read_schema_of
 from components.trainer.settings import Artifacts
 from components.transform.apply import TransformGraphReader, load_transform
 from components.transform.tensors import feature_spec
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0 import schema_pb2
 
 _READ_BYTES = 8 << 20
-_CACHE_BYTES = 64 << 20
-"""Compressed files up to this size are read once and kept in memory, as serialized records."""
+_CACHE_BYTES = 256 << 20
+"""Up to this size before compression, splits are read once and kept in memory, as serialized records."""
 
 
 @dataclass(frozen=True)
@@ -103,10 +104,12 @@ class Split:
     Attributes:
         files: The shards, in order.
         rows: Number of records.
+        size: Bytes before compression; None where the summary of the examples does not say.
     """
 
     files: tuple[Path, ...]
     rows: int
+    size: int | None
 
     @classmethod
     def of(cls, node: str, examples: Sequence[Examples], names: Sequence[str]) -> Split:
@@ -120,14 +123,15 @@ class Split:
         rows = sum(count for count in counts if count is not None) if None not in counts else _count(files)
         if rows == 0:
             raise DataError(f"Node '{node}': there are no rows in {', '.join(names)} of {examples[0].name or examples[0].path}.")
-        return cls(files, rows)
+        sizes = [artifact.summary().get("splits", {}).get(name, {}).get("bytes") for artifact in examples for name in names]
+        return cls(files, rows, None if None in sizes else sum(sizes))
 
     def records(self, limit: int = -1) -> tf.data.Dataset:
         """Returns the serialized records, all or the first ones, kept in memory from the second pass on if they are few."""
         import tensorflow as tf
 
         records = tf.data.TFRecordDataset([str(file) for file in self.files], "GZIP", buffer_size=_READ_BYTES).take(limit)
-        return records.cache() if sum(file.stat().st_size for file in self.files) <= _CACHE_BYTES else records
+        return records.cache() if self.size is not None and self.size <= _CACHE_BYTES else records
 
 
 def _count(files: Sequence[Path]) -> int:
@@ -143,9 +147,7 @@ Batch = Callable[[Any], tuple[Any, Any]]
 
 def batch_function(source: FeatureSource, label: str, inputs: Sequence[str]) -> Batch:
     """Returns what makes features and label of a batch of serialized examples."""
-    needed = FeatureSource(
-        {name: source.spec[name] for name in (*inputs, label)}, source.domains, source.raw_schema, source.transform, source.transformed
-    )
+    needed = dataclasses.replace(source, spec={name: source.spec[name] for name in (*inputs, label)})
 
     def to_batch(records: tf.Tensor) -> tuple[dict[str, Any], Any]:
         features = needed.parse(records)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.trainer.data import FeatureSource
 from components.transform.tensors import feature_spec
+from pipeline.errors import UserCodeError
 
 if TYPE_CHECKING:
     import keras
@@ -78,6 +79,19 @@ def _resources(model: keras.Model) -> list[Any]:
     return [item for item in below if isinstance(item, TrackableResource)]
 
 
+def check_classes(outputs: int | None, classes: Sequence[str]) -> None:
+    """Checks that each output has the name of a class, or that one output chooses between two.
+
+    Raises:
+        UserCodeError: If not: the predicted class would have a wrong name.
+    """
+    if classes and outputs != len(classes) and (outputs, len(classes)) != (1, 2):
+        raise UserCodeError(
+            f"The model has {outputs} outputs, and the label has {len(classes)} classes: {', '.join(classes[:10])}.",
+            hint="Build one output per class, len(context.classes), or name the class of each output: Trainer(..., classes=(...)).",
+        )
+
+
 def _named(outputs: Any, classes: Sequence[str]) -> dict[str, Any]:
     """Returns the outputs by name, with the names of the classes where there are some."""
     import tensorflow as tf
@@ -88,6 +102,7 @@ def _named(outputs: Any, classes: Sequence[str]) -> dict[str, Any]:
         return {f"predictions_{index}": output for index, output in enumerate(outputs)}
     if not classes:
         return {"predictions": outputs}
+    check_classes(outputs.shape[-1], classes)
     names = tf.constant(list(classes))
     rows = tf.shape(outputs)[0]
     best = tf.argmax(outputs, axis=-1) if outputs.shape[-1] == len(classes) else tf.cast(outputs[:, 0] > 0.5, tf.int64)

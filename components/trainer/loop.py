@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 HISTORY_FILE = "history.json"
+_EXPONENTIAL_END = 0.01
 _SECONDS_BETWEEN_REPORTS = 0.3
 _SMALL_MODEL = 1_000_000
 _STEPS_AT_ONCE = 10
@@ -37,10 +38,8 @@ class Plan:
         monitor: The value that says which round was best.
         patience: Rounds without improvement after which training ends with the best weights; None to train to the end.
         learning_rate: Replaces that of the model's optimizer, unless None.
-        schedule: How the learning rate changes, see `LEARNING_RATE_SCHEDULES`.
-        warmup_steps: Steps in which the learning rate rises from zero.
+        schedule: How the learning rate changes, see `Trainer`.
         jit_compile: Whether XLA compiles the step.
-        tensorboard: Whether logs for TensorBoard are written.
     """
 
     rounds: int
@@ -49,9 +48,7 @@ class Plan:
     patience: int | None
     learning_rate: float | None
     schedule: str | None
-    warmup_steps: int
     jit_compile: bool
-    tensorboard: bool
 
     @property
     def steps(self) -> int:
@@ -83,20 +80,16 @@ def fit(
     """
     import keras
 
-    from components.trainer.schedules import set_learning_rate
-
     model.jit_compile = plan.jit_compile
     model.steps_per_execution = _steps_at_once(model, plan.steps_per_round)
     set_learning_rate(model, plan)
-    callbacks: list[Any] = [_watch(report, plan)]
+    callbacks: list[Any] = [_watch(report, plan), keras.callbacks.TensorBoard(str(logs), write_graph=False)]
     stopping = None
     if plan.patience is not None:
         stopping = keras.callbacks.EarlyStopping(plan.monitor, patience=plan.patience, restore_best_weights=True)
         callbacks.append(stopping)
     if plan.schedule == "plateau":
         callbacks.append(keras.callbacks.ReduceLROnPlateau(plan.monitor, factor=0.5, patience=2))
-    if plan.tensorboard:
-        callbacks.append(keras.callbacks.TensorBoard(str(logs), write_graph=False))
     fitted = model.fit(
         training,
         epochs=plan.rounds,
@@ -112,6 +105,26 @@ def fit(
         json.dumps({"metrics": metrics, "best_round": best}, indent=1, sort_keys=True) + "\n", encoding="utf-8"
     )
     return History(metrics, best)
+
+
+def set_learning_rate(model: keras.Model, plan: Plan) -> None:
+    """Gives the model's optimizer the learning rate and the schedule of the plan; without either it keeps its own."""
+    if plan.learning_rate is not None:
+        model.optimizer.learning_rate = plan.learning_rate
+    if plan.schedule is not None and plan.schedule != "plateau":
+        model.optimizer.learning_rate = _decay(plan.schedule, float(model.optimizer.learning_rate), plan.steps)
+
+
+def _decay(kind: str, base: float, steps: int) -> Any:
+    import keras
+
+    schedules = keras.optimizers.schedules
+    match kind:
+        case "cosine":
+            return schedules.CosineDecay(base, steps)
+        case "linear":
+            return schedules.PolynomialDecay(base, steps, end_learning_rate=0.0)
+    return schedules.ExponentialDecay(base, steps, _EXPONENTIAL_END)
 
 
 def _number(value: Any) -> float | None:

@@ -18,12 +18,11 @@ from components.trainer.data import (
     feature_source,
     training_data,
 )
-from components.trainer.export import export_model, missing_when_serving
+from components.trainer.export import check_classes, export_model, missing_when_serving
 from components.trainer.loop import History, Plan, fit
 from components.trainer.model_context import ModelContext
 from components.trainer.settings import SERVING_FOLDER, Artifacts, Settings
 from components.transform.summary import vocabularies
-from components.user_boundary import user_code
 from pipeline.context import Context
 from pipeline.errors import DataError, UserCodeError
 
@@ -53,8 +52,13 @@ def train(context: Context, build_model: Callable[[ModelContext], Any], artifact
     if artifacts.base_model is not None:
         _warm_start(context.node, model, artifacts.base_model.path)
     inputs = _input_names(context.node, settings.module, model, model_context)
+    shape = getattr(model, "output_shape", None)  # unknown before the first call of a subclass, and a dict with several outputs
+    if isinstance(shape, tuple):
+        check_classes(shape[-1], model_context.classes)
     data = _datasets(settings, batch_function(source, label, inputs), training, evaluation)
-    history = _fit(context, model, settings, plan, data, artifacts.model_run.path / LOG_FOLDER)
+    logs = artifacts.model_run.path / LOG_FOLDER
+    logs.mkdir()
+    history = fit(model, *data, plan, logs=logs, report=context.progress)
     context.progress("exporting")
     exported = export_model(model, artifacts.model.path / SERVING_FOLDER, source, inputs, model_context.classes)
     weights = artifacts.model.path / WEIGHTS_FILE
@@ -77,9 +81,7 @@ def _plan(settings: Settings, rows: int) -> Plan:
         patience=settings.early_stopping_patience,
         learning_rate=settings.learning_rate,
         schedule=settings.learning_rate_schedule,
-        warmup_steps=settings.warmup_steps,
         jit_compile=settings.jit_compile,
-        tensorboard=settings.tensorboard,
     )
 
 
@@ -97,15 +99,13 @@ def _model_context(settings: Settings, source: FeatureSource, label: str, rows: 
         train_rows=rows,
         train_steps=plan.steps,
         batch_size=settings.batch_size,
-        base_model=artifacts.base_model.path if artifacts.base_model is not None else None,
     )
 
 
 def _build(context: Context, module: str, build_model: Callable[[ModelContext], Any], model_context: ModelContext) -> keras.Model:
     import keras
 
-    with user_code(context.node, f"{module}: build_model", context.folders):
-        built = build_model(model_context)
+    built = build_model(model_context)
     if not isinstance(built, keras.Model):
         raise UserCodeError(
             f"Node '{context.node}': build_model of {module} must return a compiled keras.Model of Keras 3. "
@@ -168,19 +168,6 @@ def _datasets(
     if evaluation is None:
         return endless, None
     return endless, evaluation_data(evaluation, to_batch, batch_size=batch_size, steps=settings.eval_steps)
-
-
-def _fit(
-    context: Context,
-    model: keras.Model,
-    settings: Settings,
-    plan: Plan,
-    data: tuple[tf.data.Dataset, tf.data.Dataset | None],
-    logs: Path,
-) -> History:
-    logs.mkdir()
-    with user_code(context.node, f"the model of {settings.module}", context.folders):
-        return fit(model, *data, plan, logs=logs, report=context.progress)
 
 
 def _summarize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UserCodeError, did_you_mean
@@ -40,7 +39,6 @@ class ModelContext:
         train_rows: Rows in the training splits.
         train_steps: Training steps in all.
         batch_size: Rows per step.
-        base_model: A trained Model's folder to start from; its weights are loaded after `build_model`. None without one.
     """
 
     features: Mapping[str, Any]
@@ -53,7 +51,6 @@ class ModelContext:
     train_rows: int
     train_steps: int
     batch_size: int
-    base_model: Path | None = None
 
     def inputs(self, names: Iterable[str] | None = None) -> dict[str, keras.KerasTensor]:
         """Returns a `keras.Input` for each of some features (all by default), by name.

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from components.records import shard_files
-from components.schema_file import SCHEMA_FILE
+from components.schema.file import SCHEMA_FILE
 from components.trainer.fn_args import FnArgs, data_accessor
 from components.trainer.settings import SERVING_FOLDER, Artifacts, Settings
-from components.user_boundary import user_code
 from pipeline.artifacts import Examples
 from pipeline.context import Context
 from pipeline.errors import UserCodeError
@@ -20,15 +19,14 @@ def call_run_fn(context: Context, run_fn: Callable[[FnArgs], Any], artifacts: Ar
     """Calls the user's `run_fn`.
 
     Raises:
-        UserCodeError: If it raises, or saves no model.
+        UserCodeError: If it saves no model.
     """
     import keras
 
     arguments = _arguments(artifacts, settings, context.temp)
     keras.utils.set_random_seed(settings.seed)
     context.progress("running run_fn")
-    with user_code(context.node, f"{settings.module}: run_fn", context.folders):
-        run_fn(arguments)
+    run_fn(arguments)
     if not (artifacts.model.path / SERVING_FOLDER / "saved_model.pb").is_file():
         raise UserCodeError(
             f"Node '{context.node}': run_fn of {settings.module} has saved no model. Expected a SavedModel in fn_args.serving_model_dir.",

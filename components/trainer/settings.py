@@ -32,12 +32,10 @@ class Settings:
     seed: int
     learning_rate: float | None
     learning_rate_schedule: str | None
-    warmup_steps: int
     early_stopping_patience: int | None
     monitor: str
     jit_compile: bool
     deterministic: bool
-    tensorboard: bool
     custom_config: Mapping[str, Any]
 
 

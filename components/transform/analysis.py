@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from components.spreading import uses_beam
 from components.transform.local_analysis import UnknownOperationError, analyze_locally
 from components.transform.preprocessing import Analysis
 from components.transform.tensors import adapter_config, record_batches
-from pipeline.beam import LOCAL_RUNNERS, runner_name
 from pipeline.context import Context
-from pipeline.errors import CauceError, ExecutionError
+from pipeline.errors import CauceError
 from pipeline.hashing import digest_tree
 
 TRANSFORM_FN, RAW_METADATA = "transform_fn", "metadata"
@@ -25,17 +25,15 @@ def analyze(context: Context, analysis: Analysis) -> None:
     The local runner's work is done here, with the same result, except for analyzers that only Beam can do.
 
     Raises:
-        UserCodeError: If `preprocessing_fn` raises, or returns something else than tensors.
+        UserCodeError: If `preprocessing_fn` returns something else than tensors.
         DataError: If a shard is damaged, or a record does not fit the schema.
     """
     import tensorflow_transform as tft
     from tensorflow_transform.tf_metadata import metadata_io
 
     metadata_io.write_metadata(tft.DatasetMetadata(analysis.schema), str(analysis.output / RAW_METADATA))
-    local = runner_name(context.beam_args) in LOCAL_RUNNERS
-    with _plain_errors(context.node):
-        if not (local and _done_locally(context, analysis)):
-            _analyze_by_beam(context, analysis)
+    if uses_beam(context) or not _done_locally(context, analysis):
+        _analyze_by_beam(context, analysis)
     make_stable(analysis.output / TRANSFORM_FN, analysis.scratch)
     shutil.rmtree(analysis.scratch, ignore_errors=True)
 
@@ -56,33 +54,24 @@ def _analyze_by_beam(context: Context, analysis: Analysis) -> None:
     schema = analysis.schema.SerializeToString(deterministic=True)
     read = functools.partial(record_batches, serialized_schema=schema, batch_rows=analysis.batch_rows)
     shards = [str(shard) for shard in analysis.shards]
-    with context.beam() as pipeline, tft_beam.Context(temp_dir=str(analysis.scratch)):
+    with _own_errors(), context.beam() as pipeline, tft_beam.Context(temp_dir=str(analysis.scratch)):
         rows = pipeline | "Shards" >> beam.Create(shards) | "Read" >> beam.FlatMap(read)
         transform = (rows, adapter_config(analysis.schema)) | "Analyze" >> tft_beam.AnalyzeDataset(analysis.preprocess)
         _ = transform | "Write" >> tft_beam.WriteTransformFn(str(analysis.output))
 
 
 @contextmanager
-def _plain_errors(node: str) -> Iterator[None]:
-    """Raises the error behind those of Beam and TFT, which wrap it into their own several times."""
+def _own_errors() -> Iterator[None]:
+    """Raises the error of cauce behind those of Beam, which wraps it into its own several times."""
     try:
         yield
-    except CauceError:
-        raise
     except Exception as error:
-        causes = list(_causes(error))
-        ours = next((cause for cause in causes if isinstance(cause, CauceError)), None)
-        if ours is not None:
-            raise ours from error
-        root = causes[-1]
-        raise ExecutionError(f"Node '{node}': TensorFlow Transform failed: {type(root).__name__}: {root}") from error
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    current: BaseException | None = error
-    while current is not None:
-        yield current
-        current = current.__cause__ or current.__context__
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, CauceError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None or cause is error:
+            raise
+        raise cause from error
 
 
 def make_stable(saved_model: Path, scratch: Path) -> None:

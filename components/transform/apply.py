@@ -1,51 +1,33 @@
-"""The transform of all rows: each shard of an input split becomes one shard of the transformed split.
-
-A local run transforms the shards in this process; any other runner gets them as the elements of a Beam pipeline.
-"""
+"""The transform of all rows: each shard of an input split becomes one shard of the transformed split."""
 
 from __future__ import annotations
 
 import functools
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.example_encoder import encode_batch
-from components.records import SplitWriter, shard_name
+from components.records import SplitWriter, shard_files, shard_name
+from components.spreading import map_items, row_counter
 from components.transform.analysis import TRANSFORM_FN
 from components.transform.tensors import Tensors, arrow_converter, batches, feature_spec
-from pipeline.beam import LOCAL_RUNNERS, runner_name
+from pipeline.artifacts import Examples
 from pipeline.context import Context
-from pipeline.errors import UserCodeError
+from pipeline.errors import DataError, UserCodeError
 
 if TYPE_CHECKING:
     import tensorflow as tf
     import tensorflow_transform as tft
 
 
-def _ignore(rows: int) -> None:
-    """The sink of progress where nobody looks."""
-
-
 @dataclass(frozen=True)
 class ShardJob:
-    """One shard to transform.
+    """One shard to transform: the file to read, and the one to write."""
 
-    Attributes:
-        source: The file to read.
-        folder: The folder of the transformed split.
-        index: Number of the shard in its split.
-        count: Number of shards of the split.
-        result: The file that gets the counts, for who is not in the process that transforms.
-    """
-
-    source: str
-    folder: str
-    index: int
-    count: int
-    result: str
+    source: Path
+    target: Path
 
 
 @dataclass(frozen=True)
@@ -98,7 +80,7 @@ def load_transform(path: Path) -> TransformGraphReader:
     return TransformGraphReader(path)
 
 
-def transform_shard(job: ShardJob, *, graph: str, batch_rows: int, on_rows: Callable[[int], None] = _ignore) -> Written:
+def transform_shard(job: ShardJob, *, graph: str, batch_rows: int, on_rows: Callable[[int], None] | None) -> Written:
     """Transforms one shard.
 
     The shard is written under a temporary name and then renamed, so that a repeated or an interrupted call does no harm.
@@ -110,8 +92,8 @@ def transform_shard(job: ShardJob, *, graph: str, batch_rows: int, on_rows: Call
     transform = load_transform(Path(graph))
     converter = arrow_converter(transform.transformed_schema)
     schema = transform.transformed_schema.SerializeToString(deterministic=True)
-    folder = Path(job.folder)
-    with SplitWriter(folder / f".shard-{job.index:05d}", shards=1) as writer:
+    part = job.target.with_name(f".{job.target.name}.part")
+    with SplitWriter(part, shards=1) as writer:
         for rows, tensors in batches([job.source], batch_rows, transform):
             batch = converter.convert(tensors)
             if batch.num_rows != int(rows):
@@ -120,46 +102,76 @@ def transform_shard(job: ShardJob, *, graph: str, batch_rows: int, on_rows: Call
                     hint="Leave rows out in ExampleGen, or with a weight of zero; analyzers may look at fewer rows.",
                 )
             writer.write(encode_batch(batch, schema))
-            on_rows(int(rows))
-    part = folder / f".shard-{job.index:05d}"
-    (part / shard_name(0, 1)).rename(folder / shard_name(job.index, job.count))
+            if on_rows is not None:
+                on_rows(int(rows))
+    (part / shard_name(0, 1)).rename(job.target)
     part.rmdir()
     return Written(writer.rows, writer.bytes)
 
 
-def apply_transform(context: Context, graph: Path, jobs: dict[str, list[ShardJob]], *, batch_rows: int) -> dict[str, Written]:
-    """Transforms the shards of each split and returns how much each split has."""
-    for split_jobs in jobs.values():
-        Path(split_jobs[0].folder).mkdir(parents=True, exist_ok=True)
-    run = functools.partial(transform_shard, graph=str(graph), batch_rows=batch_rows)
+def apply_transform(context: Context, graph: Path, jobs: Mapping[str, Sequence[ShardJob]], *, batch_rows: int) -> dict[str, Written]:
+    """Transforms the shards of each split, here or by Beam, and returns how much each split has."""
     every = [job for split_jobs in jobs.values() for job in split_jobs]
-    local = runner_name(context.beam_args) in LOCAL_RUNNERS
-    written = _transform_here(context, every, run) if local else _transform_by_beam(context, every, run)
+    work = functools.partial(transform_shard, graph=str(graph), batch_rows=batch_rows, on_rows=row_counter(context, "transforming"))
+    written = dict(zip(every, map_items(context, "transform", work, every), strict=True))
     return {split: sum((written[job] for job in split_jobs), Written(0, 0)) for split, split_jobs in jobs.items()}
 
 
-def _transform_here(context: Context, jobs: Sequence[ShardJob], run: Callable[..., Written]) -> dict[ShardJob, Written]:
-    done = 0
+def common_splits(examples: Sequence[Examples]) -> tuple[str, ...]:
+    """Returns the splits that all artifacts have.
 
-    def on_rows(rows: int) -> None:
-        nonlocal done
-        done += rows
-        context.progress("transforming", rows=done)
-
-    return {job: run(job, on_rows=on_rows) for job in jobs}
-
-
-def _transform_by_beam(context: Context, jobs: Sequence[ShardJob], run: Callable[..., Written]) -> dict[ShardJob, Written]:
-    import apache_beam as beam
-
-    with context.beam() as pipeline:
-        shards = pipeline | "Shards to transform" >> beam.Create(list(jobs)) | beam.Reshuffle()
-        _ = shards | "Transform" >> beam.Map(functools.partial(_transform_and_report, run=run))
-    return {job: Written(**json.loads(Path(job.result).read_text(encoding="utf-8"))) for job in jobs}
+    Raises:
+        DataError: If they have different ones.
+    """
+    names = examples[0].splits
+    for other in examples[1:]:
+        if set(other.splits) != set(names):
+            raise DataError(f"The examples have different splits: {', '.join(names)} and {', '.join(other.splits)} ({other.path}).")
+    return names
 
 
-def _transform_and_report(job: ShardJob, *, run: Callable[[ShardJob], Written]) -> None:
-    written = run(job)
-    part = Path(job.result).with_suffix(".part")
-    part.write_text(json.dumps({"rows": written.rows, "bytes": written.bytes}), encoding="utf-8")
-    part.rename(job.result)
+def shards_of(examples: Sequence[Examples], splits: Sequence[str]) -> list[Path]:
+    """Returns the files of some splits, in order."""
+    return [file for artifact in examples for split in splits for file in shard_files(artifact.split_path(split))]
+
+
+def check_rows(examples: Sequence[Examples], splits: Sequence[str]) -> None:
+    """Checks that some splits have a row.
+
+    Raises:
+        DataError: If they have none.
+    """
+    counts = [artifact.record_counts.get(split) for artifact in examples for split in splits]
+    if not any(count is None or count > 0 for count in counts):
+        raise DataError(f"There are no rows to analyze: {', '.join(splits)} of {examples[0].name or examples[0].path} is empty.")
+
+
+def materialize_splits(
+    context: Context, examples: Sequence[Examples], graph: Path, output: Examples, splits: tuple[str, ...], *, batch_rows: int
+) -> None:
+    """Transforms some splits of some examples into `output`, with all that is recorded of it."""
+    output.set_splits(splits)
+    jobs = {split: _jobs(shards_of(examples, (split,)), output.split_path(split)) for split in splits}
+    written = apply_transform(context, graph, jobs, batch_rows=batch_rows)
+    rows = {split: counts.rows for split, counts in written.items()}
+    for name in ("span", "version"):
+        values = [int(artifact.properties[name]) for artifact in examples if name in artifact.properties]
+        if values:
+            output.properties[name] = max(values)
+    output.properties |= {"transformed": 1, "file_format": "tfrecords_gzip", "payload_format": "FORMAT_TF_EXAMPLE"}
+    output.set_record_counts(rows)
+    output.write_summary({"splits": {split: {"rows": counts.rows, "bytes": counts.bytes} for split, counts in written.items()}})
+    context.count_rows(_rows_in(examples, splits, rows), rows)
+
+
+def _rows_in(examples: Sequence[Examples], splits: tuple[str, ...], written: Mapping[str, int]) -> int:
+    """Returns the rows that the producers of the examples counted, or those that were read where they counted none."""
+    total = 0
+    for split in splits:
+        counts = [artifact.record_counts.get(split) for artifact in examples]
+        total += written[split] if None in counts else sum(count for count in counts if count is not None)
+    return total
+
+
+def _jobs(shards: Sequence[Path], folder: Path) -> list[ShardJob]:
+    return [ShardJob(shard, folder / shard_name(index, len(shards))) for index, shard in enumerate(shards)]

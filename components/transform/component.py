@@ -83,11 +83,10 @@ class Transform(Component):
         batch_rows: int = 4096,
     ) -> None:
         """Analyzes, writes the transform graph, and transforms the splits."""
-        from components.schema_file import read_schema_of
+        from components.schema.file import read_schema_of
         from components.tensorflow_setup import use_cpu_only
         from components.transform.analysis import analyze
-        from components.transform.apply import load_transform
-        from components.transform.materialize import check_rows, common_splits, materialize_splits, shards_of
+        from components.transform.apply import check_rows, common_splits, load_transform, materialize_splits, shards_of
         from components.transform.preprocessing import Analysis, Preprocessing
         from components.transform.summary import summarize_transform
 
@@ -95,7 +94,7 @@ class Transform(Component):
         splits = common_splits(examples)
         check_rows(examples, analyze_splits)
         function = context.load(preprocessing_fn, default="preprocessing_fn")
-        preprocess = Preprocessing(function, context.node, preprocessing_fn, context.folders, custom_config or {})
+        preprocess = Preprocessing(function, context.node, preprocessing_fn, custom_config or {})
         shards = tuple(shards_of(examples, analyze_splits))
         graph = transform_graph.path
         context.progress("analyzing")

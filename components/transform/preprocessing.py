@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.user_boundary import user_code
 from pipeline.errors import UserCodeError, did_you_mean
 
 if TYPE_CHECKING:
@@ -30,26 +29,22 @@ class Preprocessing:
         function: `preprocessing_fn(inputs)`, or `preprocessing_fn(inputs, custom_config)`.
         node: Id of the node.
         reference: The function as the definition names it.
-        folders: Where user code lies.
         custom_config: Handed to a function that takes it.
     """
 
     function: Callable[..., Any]
     node: str
     reference: str
-    folders: tuple[Path, ...]
     custom_config: Mapping[str, Any]
 
     def __call__(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Calls the function.
 
         Raises:
-            UserCodeError: If it raises, asks for an unknown feature, or returns something else than tensors by name.
+            UserCodeError: If it asks for an unknown feature, or returns something else than tensors by name.
         """
         takes_config = "custom_config" in inspect.signature(self.function).parameters
-        with user_code(self.node, self.reference, self.folders):
-            outputs = self.function(_Inputs(inputs), **({"custom_config": self.custom_config} if takes_config else {}))
-        return self._checked(outputs)
+        return self._checked(self.function(_Inputs(inputs), **({"custom_config": self.custom_config} if takes_config else {})))
 
     def _checked(self, outputs: Any) -> dict[str, Any]:
         import tensorflow as tf

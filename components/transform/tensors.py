@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, UserCodeError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,6 +72,7 @@ def batches(shards: Sequence[str | Path], batch_rows: int, function: Callable[[t
 
     Raises:
         DataError: If a file is damaged, or a record does not fit the schema.
+        UserCodeError: If an operation of the transform fails, for example one that parses text.
     """
     import tensorflow as tf
 
@@ -89,7 +91,9 @@ def _reading(shards: Sequence[str | Path]) -> Iterator[None]:
     except tf.errors.DataLossError as error:
         raise DataError(f"{names} is damaged: {error.message}", hint="Run the node that made it again: --rerun NODE") from error
     except tf.errors.InvalidArgumentError as error:
-        reason = error.message.partition("[[")[0].replace("{{function_node", "").strip()
+        reason = re.sub(r"\{\{.*?\}\} ?", "", error.message).partition("\n")[0].strip()
+        if "ParseExample" not in error.message:
+            raise UserCodeError(f"preprocessing_fn cannot transform a batch of {names}: {reason}") from error
         raise DataError(
             f"{names}: a record does not fit the schema: {reason}",
             hint="A feature that may be missing has no `shape` in the schema; `cauce schema diff` compares data and schema.",

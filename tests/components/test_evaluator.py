@@ -338,3 +338,20 @@ def test_r2_keeps_its_digits_where_labels_are_far_from_zero(tmp_path: Path, fold
     expected = 1 - np.sum((labels - predicted) ** 2) / np.sum((labels - labels.mean()) ** 2)
     found = outputs["evaluation"].summary()["slices"][0]["metrics"]["r2_score"]["candidate"]["value"]
     assert found == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_label_that_is_not_a_number_spoils_only_its_own_slices(tmp_path: Path) -> None:
+    columns = COLUMNS | {"amount": COLUMNS["amount"].copy()}
+    columns["amount"][0] = np.nan
+    model = save_model(tmp_path / "model", linear(19, -9))
+    outputs = evaluate(
+        tmp_path, make_examples(tmp_path / "examples", columns), model, label="amount", metrics=("R2Score",), slices=("payment",)
+    )
+    found = {one["name"]: one["metrics"]["r2_score"]["candidate"]["value"] for one in outputs["evaluation"].summary()["slices"]}
+    labels, predicted = columns["amount"].astype(np.float64), (100 + 19 * COLUMNS["x1"] - 9 * COLUMNS["x2"]).astype(np.float64)
+    for payment in ("Cash", "Card", "Prcard"):
+        rows = COLUMNS["payment"] == payment
+        errors, spread = labels[rows] - predicted[rows], labels[rows] - labels[rows].mean()
+        expected = None if rows[0] else pytest.approx(1 - np.sum(errors**2) / np.sum(spread**2), rel=1e-5)
+        assert found[f"payment={payment}"] == expected
+    assert found["all rows"] is None

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from components.evaluator import Evaluator, Threshold
-from components.evaluator.metric_names import HIGHER_IS_BETTER, LOWER_IS_BETTER, METRICS, PLOTS
+from components.evaluator.threshold import HIGHER_IS_BETTER, LOWER_IS_BETTER, METRICS, PLOTS
 from pipeline.artifacts import Examples, Model
 from tests.components.evaluator_data import linear, logistic, make_columns, make_examples, save_model, softmax
 from tests.harness import Outputs, run

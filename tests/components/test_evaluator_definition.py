@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from components.evaluator import Evaluator, Threshold
-from components.evaluator.driver import EvaluatorDriver
+from components.evaluator.component import EvaluatorDriver
 from pipeline.artifacts import Examples, Model
 from pipeline.component import Component, Output, spec_of
 from pipeline.errors import DataError, DefinitionError
 from pipeline.hashing import digest
+from pipeline.usercode import package_files
 
 
 class Source(Component):
@@ -114,7 +115,7 @@ def test_the_docstring_names_each_parameter() -> None:
 def test_the_content_of_an_eval_config_is_part_of_the_cache_key(tmp_path: Path) -> None:
     node = evaluator(eval_config="eval.pbtxt")
     file = tmp_path / "eval.pbtxt"
-    with pytest.raises(DataError, match="there is no EvalConfig at"):
+    with pytest.raises(DataError, match="There is no EvalConfig at"):
         EvaluatorDriver().prepare(node, {}, tmp_path)
     keys = []
     for text in ("model_specs {}", "model_specs {} # changed"):
@@ -122,3 +123,8 @@ def test_the_content_of_an_eval_config_is_part_of_the_cache_key(tmp_path: Path) 
         keys.append(EvaluatorDriver().prepare(node, {}, tmp_path).parts)
     assert keys[0] != keys[1]
     assert EvaluatorDriver().prepare(evaluator(label="tip", metrics=["AUC"]), {}, tmp_path).parts == ()
+
+
+def test_all_code_of_the_evaluator_is_part_of_the_cache_key() -> None:
+    module = Path(inspect.getfile(Evaluator))
+    assert set(module.parent.glob("*.py")) <= set(package_files(module, module.parents[1]))

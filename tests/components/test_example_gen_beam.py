@@ -28,7 +28,7 @@ def csv_files(tmp_path: Path) -> Path:
 
 def on_another_runner(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beam's local runner stands for one on a cluster: items and results are pickled in the same way."""
-    monkeypatch.setattr("components.example_gen.spreading.LOCAL_RUNNERS", ())
+    monkeypatch.setattr("components.spreading.LOCAL_RUNNERS", ())
 
 
 def contents(examples: Artifact) -> dict[str, list[bytes]]:

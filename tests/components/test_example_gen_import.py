@@ -144,3 +144,17 @@ def test_file_without_records_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, "a.tfrecord.gz", [])
     with pytest.raises(DataError, match=r"a.tfrecord.gz has no records"):
         generate(tmp_path)
+
+
+@pytest.mark.parametrize("parameter", ["split_by", "stratify_by"])
+def test_feature_that_no_record_has_cannot_choose_the_split(parameter: str, tmp_path: Path) -> None:
+    write(tmp_path, "a.tfrecord", encoded(company=["a", "b", "c"]))
+    with pytest.raises(DataError, match=r"split by 'compny', and the input has no such column. Did you mean 'company'"):
+        generate(tmp_path, splits={"train": 1}, **{parameter: "compny"})
+
+
+def test_records_without_the_feature_that_chooses_the_split_are_counted(tmp_path: Path) -> None:
+    write(tmp_path, "a.tfrecord", encoded(company=["a", "b"]))
+    write(tmp_path, "b.tfrecord", encoded(other=["a", "b", "c"]))
+    with pytest.raises(DataError, match="3 of 5 rows have no value in 'company'"):
+        generate(tmp_path, splits={"train": 1}, split_by="company")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from components.example_gen import CsvExampleGen
-from components.example_gen.driver import InputDriver
+from components.example_gen.base import InputDriver
 from components.example_gen.inputs import ResolvedInput, resolve_input
 from components.example_gen.patterns import Pattern
 from pipeline.errors import DataError, DefinitionError

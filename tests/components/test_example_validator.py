@@ -14,12 +14,11 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 
 from components.example_gen.csv_example_gen import CsvExampleGen
 from components.example_validator import ExampleValidator
-from components.feature_statistics import read_statistics
-from components.import_schema import ImportSchema
-from components.schema_file import parse_schema
-from components.schema_gen import SchemaGen
-from components.schema_review import accept, changes_of
-from components.statistics_gen import StatisticsGen
+from components.schema.component import ImportSchema, SchemaGen
+from components.schema.file import parse_schema
+from components.schema.review import accept, changes_of
+from components.statistics.component import StatisticsGen
+from components.statistics.files import read_statistics
 from pipeline.artifacts import Artifact, ExampleStatistics, Schema
 from pipeline.errors import DataError, DefinitionError
 from tests.components.rows import SCHEMAS, documented_example, taxi, write_examples

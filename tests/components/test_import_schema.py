@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from components.import_schema import ImportSchema
+from components.schema.component import ImportSchema
 from pipeline.errors import DataError
 from tests.components.rows import SCHEMAS, documented_example
 from tests.harness import run

@@ -207,16 +207,6 @@ def test_rows_come_back_in_order_and_in_small_batches(tmp_path: Path) -> None:
     assert [row[0] for batch in batches for row in batch.column(0).to_pylist()] == list(range(10_000))
 
 
-def test_schema_selects_features_and_fixes_their_types(tmp_path: Path) -> None:
-    from tensorflow_metadata.proto.v0 import schema_pb2
-
-    schema = schema_pb2.Schema(feature=[{"name": "nothing", "type": schema_pb2.FLOAT}, {"name": "Zeta", "type": schema_pb2.INT}])
-    write_split(tmp_path, [hostile_batch()])
-    (batch,) = read_split(tmp_path, serialized_schema=schema.SerializeToString())
-    assert batch.schema.names == ["nothing", "Zeta"]
-    assert batch.schema.types == [pa.large_list(pa.float32()), pa.large_list(pa.int64())]
-
-
 def test_record_longer_than_the_read_buffer_is_read(tmp_path: Path) -> None:
     text = np.random.default_rng(0).bytes(3 << 20)
     write_split(tmp_path, [batch_of(text=pa.array([text, b"short"]))])

@@ -14,11 +14,11 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from components.example_gen.csv_example_gen import CsvExampleGen
-from components.feature_statistics import read_statistics
-from components.schema_file import read_schema
-from components.schema_gen import SchemaGen
-from components.schema_review import accept, changes_of
-from components.statistics_gen import StatisticsGen
+from components.schema.component import SchemaGen
+from components.schema.file import read_schema
+from components.schema.review import accept, changes_of
+from components.statistics.component import StatisticsGen
+from components.statistics.files import read_statistics
 from pipeline.artifacts import Artifact, ExampleStatistics
 from pipeline.errors import DataError
 from tests.components.rows import DATA, SCHEMAS, as_statistics, documented_example, read_csv, taxi, write_examples

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.schema_file import parse_schema, read_schema
-from components.schema_review import SchemaChange, accept, changes_of, diff
+from components.schema.file import parse_schema, read_schema
+from components.schema.review import SchemaChange, accept, changes_of, diff
 from pipeline.errors import DataError
 
 CURATED = """\
@@ -235,7 +235,7 @@ def test_a_schema_that_contradicts_itself_is_refused(text: str, problem: str) ->
 
 def test_a_review_loads_no_heavy_library() -> None:
     code = (
-        "import sys, components.schema_review as review; from components.schema_file import parse_schema;"
+        "import sys, components.schema.review as review; from components.schema.file import parse_schema;"
         "review.diff(parse_schema(''), parse_schema(''));"
         "sys.exit(any(name in sys.modules for name in ('tensorflow', 'apache_beam', 'pyarrow', 'numpy')))"
     )

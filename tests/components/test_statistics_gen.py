@@ -18,12 +18,12 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tfx_bsl.arrow import table_util
 
-from components.column_reader import known_columns, read_rows
 from components.example_gen.csv_example_gen import CsvExampleGen
 from components.records import shard_files
-from components.statistics_engine import compute_statistics
-from components.statistics_gen import StatisticsGen
-from components.value_counts import ValueCounter
+from components.statistics.component import StatisticsGen
+from components.statistics.engine import compute_statistics
+from components.statistics.reader import known_columns, read_rows
+from components.statistics.value_counts import ValueCounter
 from pipeline.artifacts import Artifact, Examples, Schema
 from pipeline.errors import DataError, DefinitionError
 from tests.components.rows import DATA, SCHEMAS, documented_example, read_csv, taxi, write_examples
@@ -140,6 +140,13 @@ def test_weights_mean_what_they_mean_in_tfdv(trips: Examples, tmp_path: Path) ->
     assert_same(computed(outputs["statistics"]), theirs, rel=1e-6)  # TFDV adds weights up in single precision
 
 
+def test_rows_without_any_of_the_allowed_features_count(trips: Examples, tmp_path: Path) -> None:
+    outputs = run(StatisticsGen, tmp_path, inputs={"examples": trips}, feature_allowlist=("nowhere",))
+    (feature,) = outputs["statistics"].summary()["splits"]["train"]["features"]
+    assert outputs["statistics"].record_counts == {"train": 1400, "eval": 600}
+    assert (feature["name"], feature["present"], feature["missing"]) == ("nowhere", 0, 1400)
+
+
 def test_slices_are_those_of_tfdv(trips: Examples, tmp_path: Path) -> None:
     slices, features = ["payment_type", ["trip_start_day", "company"]], ("payment_type", "trip_start_day", "company", "fare")
     outputs = run(StatisticsGen, tmp_path, inputs={"examples": trips}, slices=slices, feature_allowlist=features, exclude_splits=("eval",))
@@ -172,7 +179,7 @@ def test_a_schema_makes_integers_categories_and_strings_bytes(trips: Examples, t
 def test_a_runner_of_the_user_gets_the_same_results_from_beam(trips: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options: dict[str, Any] = {"slices": ["payment_type"], "feature_allowlist": ("payment_type", "company", "fare", "pickup_census_tract")}
     local = run(StatisticsGen, tmp_path, inputs={"examples": trips}, **options)["statistics"]
-    monkeypatch.setattr("components.statistics_gen.LOCAL_RUNNERS", ())
+    monkeypatch.setattr("components.statistics.component.LOCAL_RUNNERS", ())
     remote = run(StatisticsGen, tmp_path, inputs={"examples": trips}, **options)["statistics"]
     for split in ("train", "eval"):
         assert_same(computed(local, split), computed(remote, split))
@@ -288,7 +295,8 @@ def test_parameters_are_checked_when_the_node_is_built(trips: Examples) -> None:
     examples = CsvExampleGen(input="trips.csv")
     for parameters, message in (
         ({"sample_rate": 0.0}, "sample_rate must be above 0"),
-        ({"weight_feature": "fare", "feature_allowlist": ["tips"]}, "must hold the weight_feature 'fare'"),
+        ({"weight_feature": "fare", "feature_allowlist": ["tips"]}, "must hold the features to weigh and to slice by: 'fare'"),
+        ({"slices": ["tips", ["fare", "tips"]], "feature_allowlist": ["tips"]}, "must hold .* slice by: 'fare'"),
     ):
         with pytest.raises(DefinitionError, match=message):
             StatisticsGen(examples, **parameters)

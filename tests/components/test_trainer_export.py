@@ -85,6 +85,14 @@ def test_classes_have_their_names(tmp_path: Path, weather: dict[str, Any]) -> No
     assert (served["predicted_class"].numpy().astype(str) == label).mean() > 0.8
 
 
+@pytest.mark.parametrize("outputs", [1, 4])
+def test_outputs_that_are_not_the_classes_are_refused_before_training(outputs: int, tmp_path: Path, weather: dict[str, Any]) -> None:
+    source = CLASSES.replace("len(context.classes)", str(outputs))
+    with pytest.raises(UserCodeError, match=f"has {outputs} outputs, and the label has 3 classes"):
+        trained(tmp_path, weather, source, label="sky")
+    assert not list(tmp_path.rglob("history.json"))
+
+
 def test_one_output_can_have_two_classes(tmp_path: Path, weather: dict[str, Any]) -> None:
     outputs = trained(tmp_path, weather, classes=("dry", "wet"))
     served = signatures(outputs)["serving_default"](examples=serialized(weather["raw"]))

@@ -19,7 +19,7 @@ from components.trainer.fn_args import data_accessor
 from pipeline.artifacts import HyperParameters
 from pipeline.errors import DefinitionError, StorageError, UserCodeError
 from tests.components.weather import module, serialized, trained, transformed
-from tests.harness import run
+from tests.harness import error_boundary, run
 
 pytestmark = pytest.mark.tensorflow
 
@@ -152,11 +152,11 @@ def test_a_function_of_another_name_can_be_chosen(tmp_path: Path, weather: dict[
     ("source", "message"),
     [
         ("def run_fn(fn_args): ...", "has saved no model. Expected a SavedModel in fn_args.serving_model_dir"),
-        ("def run_fn(fn_args):\n    fn_args.nothing", r"run_fn raised AttributeError at user_\d+.py, line 2"),
+        ("def run_fn(fn_args):\n    fn_args.nothing", r"user_\d+.py:2 run_fn raised AttributeError"),
     ],
 )
 def test_mistakes_in_run_fn_are_named(source: str, message: str, tmp_path: Path, weather: dict[str, Any]) -> None:
-    with pytest.raises(UserCodeError, match=message):
+    with pytest.raises(UserCodeError, match=message), error_boundary(tmp_path):
         trained(tmp_path, weather, source)
 
 

@@ -36,7 +36,7 @@ from pipeline.artifacts import Artifact, Schema
 from pipeline.context import Context
 from pipeline.errors import DataError, DefinitionError, UserCodeError
 from tests.components.rows import documented_example, write_examples
-from tests.harness import Outputs, run
+from tests.harness import Outputs, error_boundary, run
 
 pytestmark = pytest.mark.tensorflow
 
@@ -278,9 +278,9 @@ def test_another_runner_gives_the_same_rows(tmp_path: Path, inputs: dict[str, An
     schema = text_format.Parse(SCHEMA, schema_pb2.Schema())
     (examples,) = inputs["examples"]
     train = tuple(shard_files(examples.split_path("train")))
-    preprocess = Preprocessing(function, "Transform", "features", (tmp_path,), {})
+    preprocess = Preprocessing(function, "Transform", "features", {})
     analyze(context, Analysis(train, schema, preprocess, graph, context.temp / "tft", 128))
-    jobs = [ShardJob(str(file), str(output), index, 2, str(tmp_path / f"{index}.rows")) for index, file in enumerate(train)]
+    jobs = [ShardJob(file, output / file.name) for file in train]
     assert apply_transform(context, graph, {"train": jobs}, batch_rows=128)["train"].rows == 500
     assert [file.name for file in output.iterdir() if file.name.startswith(".")] == []
     spec = tft.TFTransformOutput(str(graph)).transformed_feature_spec()
@@ -323,7 +323,10 @@ def test_equal_inputs_give_equal_bytes_in_every_process(tmp_path: Path, inputs: 
     ("source", "message"),
     [
         ("def preprocessing_fn(inputs):\n    return {'x': inputs['amuont']}\n", "asks for the feature 'amuont'.*Did you mean 'amount'"),
-        ("def preprocessing_fn(inputs):\n    raise ValueError('too bad')\n", r"raised ValueError at features_\d+.py, line 5: too bad"),
+        (
+            "def preprocessing_fn(inputs):\n    raise ValueError('too bad')\n",
+            r"_\d+.py:5 preprocessing_fn raised ValueError: too bad",
+        ),
         ("def preprocessing_fn(inputs):\n    return [inputs['amount']]\n", "must return a non-empty dict.*list"),
         ("def preprocessing_fn(inputs):\n    return {}\n", "must return a non-empty dict"),
         ("def preprocessing_fn(inputs):\n    return {'x': 3}\n", "'x': 3 of type int"),
@@ -332,7 +335,13 @@ def test_equal_inputs_give_equal_bytes_in_every_process(tmp_path: Path, inputs: 
     ],
 )
 def test_mistakes_in_user_code_are_named(source: str, message: str, tmp_path: Path, inputs: dict[str, Any]) -> None:
-    with pytest.raises((UserCodeError, DefinitionError), match=message):
+    with pytest.raises((UserCodeError, DefinitionError), match=message), error_boundary(tmp_path):
+        transform(tmp_path, inputs, source)
+
+
+def test_operation_that_fails_on_the_data_is_not_called_a_wrong_record(tmp_path: Path, inputs: dict[str, Any]) -> None:
+    source = "def preprocessing_fn(inputs):\n    return {'x': tf.strings.to_number(tf.strings.as_string(inputs['amount']) + ' km')}\n"
+    with pytest.raises(UserCodeError, match=r"preprocessing_fn cannot transform a batch of .*data_tfrecord-.*convert string: .* km"):
         transform(tmp_path, inputs, source)
 
 

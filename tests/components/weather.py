@@ -119,7 +119,7 @@ def trained(
     """Runs the Trainer with a module of the given source on the transformed weather."""
     given = {"examples": [weather["transformed"]], "transform_graph": weather["graph"], "schema": weather["schema"]}
     given = {name: value for name, value in {**given, **(inputs or {})}.items() if value is not None}
-    parameters = {"label": "rain", "epochs": 3, "batch_size": 32, "tensorboard": False, **parameters}
+    parameters = {"label": "rain", "epochs": 3, "batch_size": 32, **parameters}
     return run(Trainer, tmp_path, inputs=given, module=module(tmp_path, source), **parameters)
 
 

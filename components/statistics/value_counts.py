@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     import pyarrow as pa
+
 
 MEMORY_BYTES = 64 << 20
 """A feature whose distinct values take more than this is kept on disk."""
@@ -38,15 +40,12 @@ class ValueCounts:
     @classmethod
     def of(cls, values: pa.Array, weights: npt.NDArray[Any] | None) -> ValueCounts:
         """Counts the values of one batch; without weights each weighs 1."""
-        import numpy as np
-
         ones = np.ones(len(values))
         return cls(values, np.column_stack([ones, ones if weights is None else weights])).compacted()
 
     @classmethod
     def joined(cls, parts: Sequence[ValueCounts]) -> ValueCounts:
         """Adds counts up."""
-        import numpy as np
         import pyarrow as pa
 
         if len(parts) == 1:
@@ -55,8 +54,6 @@ class ValueCounts:
 
     def compacted(self) -> ValueCounts:
         """Returns the same counts with each value once."""
-        import numpy as np
-
         encoded = self.values.dictionary_encode()
         codes, size = encoded.indices.to_numpy(), len(encoded.dictionary)
         sums = [np.bincount(codes, weights=self.sums[:, column], minlength=size) for column in range(self.sums.shape[1])]
@@ -117,7 +114,6 @@ class ValueCounter:
 
     def _spill(self) -> None:
         """Writes what is in memory to one file per partition; a value belongs to one partition for ever."""
-        import numpy as np
         import pandas as pd
         import pyarrow as pa
 
@@ -145,7 +141,6 @@ class ValueCounter:
 
 
 def _read(file: Path) -> ValueCounts:
-    import numpy as np
     import pyarrow as pa
 
     table = pa.ipc.open_file(str(file)).read_all().combine_chunks()

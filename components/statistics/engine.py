@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.column_reader import MAX_BATCH_ROWS, Columns, read_rows
-from components.feature_statistics import ALL_ROWS, STATISTICS_FILE
-from components.value_counts import ValueCounter
+import numpy as np
+
+from components.records import shard_files
+from components.statistics.files import ALL_ROWS, STATISTICS_FILE
+from components.statistics.reader import MAX_BATCH_ROWS, Columns, batch_rows, known_columns, read_rows
+from components.statistics.value_counts import ValueCounter
+from pipeline.artifacts import Artifact
 
 if TYPE_CHECKING:
     import apache_beam
     import pyarrow as pa
     import tensorflow_data_validation as tfdv
     from tensorflow_metadata.proto.v0 import statistics_pb2
+
+    Slicer = Callable[[pa.RecordBatch], Iterator[tuple[str, pa.RecordBatch]]]
 
 _BATCH_ROWS = 1 << 14
 _BATCH_BYTES = 20 << 20
@@ -52,7 +58,9 @@ def compute_statistics(
         accumulators[ALL_ROWS].add(batch)
         for slicer in slicers:
             for name, part in slicer(batch):
-                accumulators.setdefault(name, _Accumulator(options, temp / str(len(accumulators)))).add(part)
+                if name not in accumulators:
+                    accumulators[name] = _Accumulator(options, temp / str(len(accumulators)))
+                accumulators[name].add(part)
         report(rows)
     result = statistics_pb2.DatasetFeatureStatisticsList()
     for name in [ALL_ROWS, *sorted(accumulators.keys() - {ALL_ROWS})]:
@@ -163,22 +171,8 @@ def _categorical_values(batch: pa.RecordBatch, options: tfdv.StatsOptions) -> It
             yield path, values, weights[parents] if weights is not None else None
 
 
-def build_beam(
-    pipeline: apache_beam.Pipeline,
-    label: str,
-    rows: Rows,
-    folder: Path,
-    options: tfdv.StatsOptions,
-) -> None:
-    """Adds the computation of one split to a Beam pipeline; its elements are batches, its result is `FeatureStats.pb`.
-
-    Args:
-        pipeline: The pipeline.
-        label: Begins the name of each transform: node and split.
-        rows: The rows of the split; each shard is read by one worker.
-        folder: Where the result goes.
-        options: The options; `sample_rate` is not looked at.
-    """
+def build_beam(pipeline: apache_beam.Pipeline, label: str, rows: Rows, folder: Path, options: tfdv.StatsOptions) -> None:
+    """Adds the computation of one split to a Beam pipeline; its elements are batches, its result is `FeatureStats.pb` in `folder`."""
     import apache_beam as beam
     import tensorflow_data_validation as tfdv
 
@@ -213,7 +207,6 @@ class Rows:
 
     def read(self) -> Iterator[pa.RecordBatch]:
         """Yields the rows in batches."""
-        import numpy as np
         import pyarrow as pa
         from tfx_bsl.arrow import table_util
 
@@ -221,8 +214,35 @@ class Rows:
         random = np.random.default_rng(zlib.crc32(f"{first.parent.name}/{first.name}".encode()))
         for batch in read_rows(self.files, self.columns, batch_rows=self.batch_rows):
             if self.features:
-                kept = [name for name in self.features if name in batch.schema.names]
-                batch = pa.RecordBatch.from_arrays([batch.column(batch.schema.get_field_index(name)) for name in kept], kept)
+                found = dict(zip(batch.schema.names, batch.columns, strict=True))
+                empty = pa.nulls(batch.num_rows)  # the rows count, whether they have one of the features or not
+                batch = pa.RecordBatch.from_arrays([found.get(name, empty) for name in self.features], list(self.features))
             if self.sample_rate is not None:
                 batch = table_util.RecordBatchTake(batch, pa.array(np.flatnonzero(random.random(batch.num_rows) < self.sample_rate)))
             yield batch
+
+
+def rows_of(examples: Artifact, split: str, features: tuple[str, ...], sample_rate: float | None) -> Rows:
+    """Returns the rows of a split to look at."""
+    files = tuple(shard_files(examples.split_path(split)))
+    return Rows(files, known_columns(examples, split), batch_rows(examples, split), features, sample_rate)
+
+
+def slicers_of(slices: Sequence[str | Sequence[str]]) -> list[Slicer]:
+    """Returns a slicer for each feature, and for each crossing of features."""
+    return [_slicer([item] if isinstance(item, str) else list(item)) for item in slices]
+
+
+def _slicer(features: list[str]) -> Slicer:
+    """Returns the slicer of TensorFlow Data Validation, made safe for batches in which no row has one of the features."""
+    import pyarrow as pa
+    import tensorflow_data_validation as tfdv
+
+    by_value = tfdv.experimental_get_feature_value_slicer(dict.fromkeys(features))
+
+    def slicer(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
+        present = {field.name for field in batch.schema if not pa.types.is_null(field.type)}
+        if present.issuperset(features):
+            yield from by_value(batch)
+
+    return slicer

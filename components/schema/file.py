@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 SCHEMA_FILE = "schema.pbtxt"
 
 
-class CuratedFileDriver(Driver):
-    """Adds the content of the schema file that a parameter names to the cache key; subclasses name another parameter."""
+class FileDriver(Driver):
+    """Adds the content of the file that a parameter names to the cache key; subclasses name another parameter."""
 
     parameter = "schema_file"
+    kind = "schema file"
 
     def prepare(self, node: Component, inputs: Any, project: Path) -> Prepared:
         """Adds the file's content to the key.
@@ -35,20 +36,16 @@ class CuratedFileDriver(Driver):
         given = node.parameters[self.parameter]
         if given is None:
             return Prepared(dict(node.parameters))
-        file = existing_file(resolve_path(project, given))
+        file = existing_file(resolve_path(project, given), self.kind)
         return Prepared(dict(node.parameters), (KeyPart(f"content of {self.parameter}", digest_file(file), str(given)),))
 
 
-def existing_file(path: Path) -> Path:
-    """Returns the path of a schema file.
-
-    Raises:
-        DataError: If it is not a file, naming the files beside it that are alike.
-    """
+def existing_file(path: Path, kind: str = "schema file") -> Path:
+    """Returns the path; a `DataError` names the files beside it that are alike if it is not a file."""
     if path.is_file():
         return path
     near = [item.name for item in path.parent.glob("*.pbtxt")] if path.parent.is_dir() else []
-    raise DataError(f"There is no schema file at {path}.{did_you_mean(path.name, near) if near else ''}")
+    raise DataError(f"There is no {kind} at {path}.{did_you_mean(path.name, near) if near else ''}")
 
 
 def read_schema(path: Path) -> schema_pb2.Schema:

@@ -12,12 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from components.records import read_records, read_shards
 from pipeline.artifacts import Artifact
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
 
 Columns = Mapping[str, str]
 """Type of each feature: `int64`, `float32`, `bytes`, or `empty` where no row has a value."""
@@ -49,11 +52,6 @@ def batch_rows(examples: Artifact, split: str) -> int:
 
 def read_rows(files: Sequence[Path], columns: Columns | None, *, batch_rows: int = MAX_BATCH_ROWS) -> Iterator[pa.RecordBatch]:
     """Yields the rows of shards, in order, as batches of lists: large_list of int64, float32 or large_binary, or null.
-
-    Args:
-        files: The shards.
-        columns: What `known_columns` gave.
-        batch_rows: Rows per batch.
 
     Raises:
         DataError: If a shard is cut off or damaged, or a row does not fit; it names file and record.
@@ -92,7 +90,6 @@ def _parsed(files: Sequence[Path], columns: Columns, batch_rows: int) -> Iterato
 
 def _column(values: Any, splits: Any) -> pa.Array:
     """Returns a ragged tensor as lists; a row without a value is null, and so is a batch without one, as `tfx_bsl` has it."""
-    import numpy as np
     import pyarrow as pa
 
     flat, offsets = values.numpy(), splits.numpy()

@@ -21,6 +21,20 @@ def uses_beam(context: Context) -> bool:
     return runner_name(context.beam_args) not in LOCAL_RUNNERS
 
 
+def row_counter(context: Context, message: str) -> Callable[[int], None] | None:
+    """Returns what shows how many rows are done as it is told of further ones; None where the work is done elsewhere."""
+    if uses_beam(context):
+        return None
+    done = 0
+
+    def count(rows: int) -> None:
+        nonlocal done
+        done += rows
+        context.progress(message, rows=done)
+
+    return count
+
+
 def map_items(context: Context, label: str, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """Returns `function` of each item; with Beam, function, items and results are sent to other processes and back.
 

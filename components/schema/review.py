@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.schema_file import read_schema, schema_text, string_domain
+from components.schema.file import read_schema, schema_text, string_domain
 from pipeline.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from components.column_reader import batch_rows, known_columns
-from components.feature_statistics import STATISTICS_FILE, chosen_splits, read_statistics, summarise_statistics
-from components.records import shard_files
-from components.schema_file import read_schema_of
-from components.statistics_engine import Rows, build_beam, compute_statistics
+from components.schema.file import read_schema_of
+from components.statistics.files import STATISTICS_FILE, chosen_splits, read_statistics, summarise_statistics
 from components.tensorflow_setup import use_cpu_only
 from pipeline.artifacts import Examples, ExampleStatistics, Schema
 from pipeline.beam import LOCAL_RUNNERS, runner_name
@@ -18,8 +15,9 @@ from pipeline.context import Context
 from pipeline.errors import DataError, DefinitionError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     import tensorflow_data_validation as tfdv
+
+    from components.statistics.engine import Rows
 
 
 class StatisticsGen(Component):
@@ -67,10 +65,13 @@ class StatisticsGen(Component):
     def validate(self) -> None:
         """Checks the options against one another."""
         rate, weight, allowed = (self.parameters[name] for name in ("sample_rate", "weight_feature", "feature_allowlist"))
+        crossings = [[item] if isinstance(item, str) else item for item in self.parameters["slices"]]
+        needed = {weight, *(self.parameters["per_feature_weight_override"] or {}).values()}.union(*crossings) - {None}
         if rate is not None and not 0 < rate <= 1:
             raise DefinitionError(f"Node '{self.id}': sample_rate must be above 0 and at most 1. Received: {rate}")
-        if allowed and weight and weight not in allowed:
-            raise DefinitionError(f"Node '{self.id}': feature_allowlist must hold the weight_feature '{weight}'.")
+        if allowed and not needed.issubset(allowed):
+            lacking = ", ".join(map(repr, sorted(needed.difference(allowed))))
+            raise DefinitionError(f"Node '{self.id}': feature_allowlist must hold the features to weigh and to slice by: {lacking}.")
 
     def execute(
         self,
@@ -98,12 +99,14 @@ class StatisticsGen(Component):
         """Writes the statistics of each split."""
         import tensorflow_data_validation as tfdv
 
+        from components.statistics.engine import rows_of, slicers_of
+
         use_cpu_only()
         splits = chosen_splits("examples", examples.splits, exclude_splits)
         overrides = {tfdv.FeaturePath([name]): weight for name, weight in (per_feature_weight_override or {}).items()}
         options = tfdv.StatsOptions(
             schema=read_schema_of(schema) if schema is not None else None,
-            experimental_slice_functions=_slicers(slices) or None,
+            experimental_slice_functions=slicers_of(slices) or None,
             weight_feature=weight_feature,
             per_feature_weight_override=overrides or None,
             num_top_values=num_top_values,
@@ -119,37 +122,15 @@ class StatisticsGen(Component):
         statistics.set_splits(splits)
         for split in splits:
             statistics.split_path(split).mkdir()
-        rows = {split: _rows(examples, split, feature_allowlist, sample_rate) for split in splits}
+        rows = {split: rows_of(examples, split, feature_allowlist, sample_rate) for split in splits}
         compute = _compute_here if runner_name(context.beam_args) in LOCAL_RUNNERS else _compute_on_beam
         compute(context, rows, statistics, options)
         _finish(context, examples, statistics, is_sampled=sample_rate is not None)
 
 
-def _rows(examples: Examples, split: str, features: tuple[str, ...], sample_rate: float | None) -> Rows:
-    files = tuple(shard_files(examples.split_path(split)))
-    return Rows(files, known_columns(examples, split), batch_rows(examples, split), features, sample_rate)
-
-
-def _slicers(slices: Sequence[str | Sequence[str]]) -> list[Callable[[pa.RecordBatch], Iterator[tuple[str, pa.RecordBatch]]]]:
-    return [_slicer([item] if isinstance(item, str) else list(item)) for item in slices]
-
-
-def _slicer(features: list[str]) -> Callable[[pa.RecordBatch], Iterator[tuple[str, pa.RecordBatch]]]:
-    """Returns the slicer of TensorFlow Data Validation, made safe for batches in which no row has one of the features."""
-    import pyarrow as pa
-    import tensorflow_data_validation as tfdv
-
-    by_value = tfdv.experimental_get_feature_value_slicer(dict.fromkeys(features))
-
-    def slicer(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
-        present = {field.name for field in batch.schema if not pa.types.is_null(field.type)}
-        if present.issuperset(features):
-            yield from by_value(batch)
-
-    return slicer
-
-
 def _compute_here(context: Context, rows: Mapping[str, Rows], statistics: ExampleStatistics, options: tfdv.StatsOptions) -> None:
+    from components.statistics.engine import compute_statistics
+
     for split, chosen in rows.items():
 
         def report(done: int, split: str = split) -> None:
@@ -160,6 +141,8 @@ def _compute_here(context: Context, rows: Mapping[str, Rows], statistics: Exampl
 
 
 def _compute_on_beam(context: Context, rows: Mapping[str, Rows], statistics: ExampleStatistics, options: tfdv.StatsOptions) -> None:
+    from components.statistics.engine import build_beam
+
     with context.beam() as pipeline:
         for split, chosen in rows.items():
             build_beam(pipeline, f"{context.node} {split}", chosen, statistics.split_path(split), options)

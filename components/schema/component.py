@@ -1,13 +1,13 @@
-"""SchemaGen: what the data look like, as a schema; or, where people keep one, how it differs from that."""
+"""SchemaGen and ImportSchema: the schema that the data ask for, and the one that people keep in a file."""
 
 from __future__ import annotations
 
 import dataclasses
 
-from components.feature_statistics import all_rows, chosen_splits, read_statistics
-from components.schema_file import SCHEMA_FILE, CuratedFileDriver, read_schema, schema_text, summarise_schema
-from components.schema_inference import MAX_STRING_DOMAIN_SIZE, infer_schema, propose_schema
-from components.schema_review import diff
+from components.schema.file import SCHEMA_FILE, FileDriver, read_schema, schema_text, summarise_schema
+from components.schema.inference import MAX_STRING_DOMAIN_SIZE, infer_schema, propose_schema
+from components.schema.review import diff
+from components.statistics.files import all_rows, chosen_splits, read_statistics
 from pipeline.artifacts import ExampleStatistics, Schema
 from pipeline.component import Component, Input, Output
 from pipeline.context import Context
@@ -16,7 +16,7 @@ from pipeline.errors import DataError
 PROPOSED_FILE = "proposed.pbtxt"
 
 
-class _Driver(CuratedFileDriver):
+class _CuratedDriver(FileDriver):
     parameter = "curated"
 
 
@@ -49,7 +49,7 @@ class SchemaGen(Component):
 
     needs = ("tensorflow_data_validation",)
     libraries = ("tensorflow-data-validation",)
-    driver = _Driver
+    driver = _CuratedDriver
 
     def execute(
         self,
@@ -83,3 +83,32 @@ class SchemaGen(Component):
         (schema.path / PROPOSED_FILE).write_text(schema_text(proposed), encoding="utf-8")
         schema.properties["schema_file"] = curated
         schema.write_summary({**summarise_schema(expected), "changes": changes})
+
+
+class ImportSchema(Component):
+    """Imports a curated schema file, checked and otherwise unchanged, comments included.
+
+    Outputs:
+        schema: `schema.pbtxt`, a copy of the file; the property `schema_file` says where it came from.
+
+    Args:
+        schema_file: Path of a `tensorflow_metadata` Schema as text, relative to the project. Its content is part of the cache key.
+
+    Raises:
+        DataError: If the file is missing, cannot be parsed (with the line), or contradicts itself (with the feature).
+
+    Example:
+
+        schema = ImportSchema(schema_file="schemas/taxi.pbtxt")
+    """
+
+    isolated = False
+    driver = FileDriver
+
+    def execute(self, context: Context, schema: Output[Schema], *, schema_file: str) -> None:
+        """Copies the file once it has been read without an error."""
+        source = context.path(schema_file)
+        parsed = read_schema(source)
+        (schema.path / SCHEMA_FILE).write_bytes(source.read_bytes())
+        schema.properties["schema_file"] = schema_file
+        schema.write_summary(summarise_schema(parsed))
