@@ -93,5 +93,5 @@ class Session:
 
     def _nodes_after(self, run: Said) -> dict[str, dict[str, Any]]:
         if run.code:
-            raise RuntimeError(f"the run of {self.project.name} failed:\n{run.err}\n{run.out}")
+            raise RuntimeError(f"the run of {self.project.name} failed:\n{run.err[-3000:]}\n{run.out}")
         return {node["id"]: node for node in self.project.nodes()}
