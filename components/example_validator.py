@@ -217,9 +217,10 @@ class Finding:
         if not self.changes:
             return text
         snippet = " ".join(change.snippet for change in self.changes)
+        verb = "writes" if any(change.before for change in self.changes) else "adds"
         if schema_file is None:
             return f"{text} A schema that accepts it has: {snippet}"
-        return f"{text} To accept it, type: cauce schema accept {schema_file} --feature {self.feature}  It writes: {snippet}"
+        return f"{text} To accept it, type: cauce schema accept {schema_file} --feature {self.feature}  It {verb}: {snippet}"
 
 
 @dataclass(frozen=True)
@@ -315,12 +316,12 @@ def _unexpected(feature: statistics_pb2.FeatureNameStatistics, schema: schema_pb
 def _facts(feature: statistics_pb2.FeatureNameStatistics | None, rows: int, unexpected: Sequence[Unexpected]) -> str:
     kind = feature.WhichOneof("stats") if feature is not None else None
     if feature is None or kind is None:
-        return f"in none of {rows:,} rows"
+        return f"present in none of {rows:,} rows"
     stats = getattr(feature, kind)
-    facts = [f"in {int(stats.common_stats.num_non_missing):,} of {rows:,} rows"]
+    facts = [f"present in {int(stats.common_stats.num_non_missing):,} of {rows:,} rows"]
     if kind == "num_stats":
         facts.append(f"{_number(stats.min)} to {_number(stats.max)}")
-    facts += [f"{value.value!r} {value.count:,} times, {value.share:.2%}" for value in unexpected[:_SHOWN_VALUES]]
+    facts += [f"{value.value!r} in {value.count:,}, {value.share:.2%}" for value in unexpected[:_SHOWN_VALUES]]
     if len(unexpected) > _SHOWN_VALUES:
         facts.append(f"and {len(unexpected) - _SHOWN_VALUES:,} more values")
     return "; ".join(facts)

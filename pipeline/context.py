@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ from pipeline.usercode import load_function
 
 if TYPE_CHECKING:
     import apache_beam
+
+
+_LOG_EVERY = 5.0
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,12 @@ class Progress:
     message: str = ""
     rows: int | None = None
     fields: Mapping[str, Property] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        parts = [self.message] if self.message else []
+        parts += [f"{self.rows:,} rows"] if self.rows is not None else []
+        parts += [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in self.fields.items()]
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -104,6 +114,7 @@ class Context:
     verdict: Verdict | None = None
     rows: RowCount | None = None
     notes: dict[str, Property] = field(default_factory=dict)
+    _logged: tuple[str, float] = ("", 0.0)
 
     @property
     def log(self) -> logging.Logger:
@@ -129,8 +140,13 @@ class Context:
         return load_function(reference, self.folders, default=default)
 
     def progress(self, message: str = "", *, rows: int | None = None, **fields: Property) -> None:
-        """Shows how far the work is."""
-        self.report(Progress(message, rows, fields))
+        """Shows how far the work is, and logs it: each new message, and the same one every few seconds."""
+        progress = Progress(message, rows, fields)
+        self.report(progress)
+        now = time.monotonic()
+        if message != self._logged[0] or now - self._logged[1] >= _LOG_EVERY:
+            self._logged = (message, now)
+            self.log.info("%s", progress)
 
     def decide(self, kind: str, reasons: Sequence[str], *, blocks: bool = False) -> None:
         """Records the node's verdict; `blocks=True` stops the run once the outputs are published (exit code 3)."""

@@ -215,7 +215,7 @@ def _when(execution: Execution) -> str:
 
 
 def _done(earlier: Execution, store: MetadataStore) -> Decision:
-    return Decision(Action.DONE, ("done before the run was interrupted",), origin=earlier, outputs=store.outputs_of(earlier.id))
+    return Decision(Action.DONE, ("done by this run before it was resumed",), origin=earlier, outputs=store.outputs_of(earlier.id))
 
 
 def _unmet_condition(node: Component, resolution: Resolution) -> Decision | None:

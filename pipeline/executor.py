@@ -194,4 +194,5 @@ def log_process_to(path: Path) -> None:
         os.dup2(file.fileno(), 2)
     logging.getLogger().handlers.clear()
     logging.getLogger().setLevel(logging.INFO)
+    logging.getLogger("absl").setLevel(logging.WARNING)  # TensorFlow Transform tells the shape of each feature, each time
     logging.getLogger().addHandler(handler)

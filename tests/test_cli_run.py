@@ -98,7 +98,7 @@ def test_failed_node_leaves_code_1_and_resume_goes_on_from_there(project: Projec
     said = cauce("resume", "--json", root=project.root)
     assert said.code == 0
     result = said.json("resume")
-    assert [node["reasons"][0] for node in result["nodes"]] == ["done before the run was interrupted"] * 3 + ["it has not succeeded yet"]
+    assert [node["reasons"][0] for node in result["nodes"]] == ["done by this run before it was resumed"] * 3 + ["it has not succeeded yet"]
     again = cauce("resume", root=project.root)
     assert (again.code, again.out) == (0, "")
     assert again.err == f"Run {result['run']} is done; there is nothing to resume.\n"

@@ -143,6 +143,15 @@ def test_the_latest_says_what_counts(project: Project, curated: Path) -> None:
     assert asked(project, curated, "--from", 1) == [("sex", "values"), ("year", "range")]
 
 
+def test_what_the_last_run_took_from_the_cache_is_the_latest(project: Project, curated: Path) -> None:
+    find_anomalies(project)
+    find_anomalies(project, YEAR)
+    assert asked(project, curated) == [("year", "range")]
+    find_anomalies(project)
+    assert [execution.state.value for execution in project.store.executions([1, 2, 3])] == ["COMPLETE", "COMPLETE", "CACHED"]
+    assert asked(project, curated) == []
+
+
 def test_an_inferred_schema_is_compared_where_there_is_no_proposal(project: Project, curated: Path) -> None:
     make(project, "Schema", {"schema.pbtxt": WITH_FEMALE})
     assert asked(project, curated) == [("sex", "values")]

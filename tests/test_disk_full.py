@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import ctypes.util
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,22 +11,17 @@ import pytest
 from pipeline.errors import MetadataError, StorageError
 from pipeline.records import ExecutionState, RunState
 from pipeline.recovery import recover
+from tests.disks import small_disk
 from tests.fakes import Failing, NearFailing, Source
 from tests.project import Project
-
-_LAZY = 2
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Project]:
     """A project whose root holds 4 MB."""
     project = Project(tmp_path)
-    project.root.mkdir()
-    library = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
-    if library.mount(b"tmpfs", os.fsencode(project.root), b"tmpfs", 0, b"size=4m") != 0:
-        pytest.skip(f"a small file system cannot be mounted: {os.strerror(ctypes.get_errno())}")
-    yield project
-    library.umount2(os.fsencode(project.root), _LAZY)
+    with small_disk(project.root, "4m"):
+        yield project
 
 
 @pytest.mark.parametrize("kind", [Failing, NearFailing])

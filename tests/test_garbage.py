@@ -212,6 +212,7 @@ def test_staging_trash_state_logs_and_locks_of_runs_that_are_over_go(project: Pr
         "staging/.trash-1/x",
         "staging/foreign.1/x",
         f"state/{old}/a/x",
+        f"state/{new}/a/x",
         f"state/{stopped}/a/x",
     ):
         (project.root / name).parent.mkdir(parents=True, exist_ok=True)

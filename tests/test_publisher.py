@@ -122,5 +122,5 @@ def test_store_that_fails_after_it_has_recorded_the_result_loses_nothing(project
     assert project.executions(ran.result.run)["NearDoubler"].state is ExecutionState.COMPLETE
     again = project.run(NearDoubler(Source()), resume=ran.result.run)
     assert again.states == {"Source": "done", "NearDoubler": "done"}
-    assert again.reasons("NearDoubler") == ("done before the run was interrupted",)
+    assert again.reasons("NearDoubler") == ("done by this run before it was resumed",)
     assert len(project.published()) == 2

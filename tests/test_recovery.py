@@ -270,7 +270,7 @@ def test_resume_with_changed_code_does_the_changed_work_again(project: Project) 
     first = project.run(NearFailing(NearDoubler(Source(), factor=2), marker=str(marker)))
     again = project.run(NearFailing(NearDoubler(Source(), factor=3), marker=str(marker)), resume=first.result.run)
     assert again.states == {"Source": "done", "NearDoubler": "done", "NearFailing": "done"}
-    assert again.reasons("Source") == ("done before the run was interrupted",)
+    assert again.reasons("Source") == ("done by this run before it was resumed",)
     assert again.reasons("NearDoubler") == ("factor is 3, was 2",)
     assert (again.output("NearFailing").path / "numbers.json").read_text() == "[3, 6, 9]"
 

@@ -105,9 +105,14 @@ def _write(file: Path, messages: Iterable[Any]) -> None:
 
 
 def read_results(folder: Path) -> list[SliceResult]:
-    """Returns the metrics of all slices: all rows first, then by name."""
+    """Returns the metrics of all slices: all rows first, then by feature and value."""
     found = [result for file in sorted(folder.glob("metrics-*.tfrecord")) for result in _read(file)]
-    return sorted(found, key=lambda result: (bool(result.key), result.name))
+    return sorted(found, key=_order)
+
+
+def _order(result: SliceResult) -> list[tuple[str, bool, Any]]:
+    """Numbers come by size, before texts."""
+    return [(feature, isinstance(value, str), value) for feature, value in result.key]
 
 
 def _read(file: Path) -> Iterator[SliceResult]:
@@ -137,14 +142,14 @@ def _value(item: Any) -> Value:
 def summarise(results: list[SliceResult], *, label: str, splits: Iterable[str], baseline: str | None) -> dict[str, Any]:
     """Returns `summary.json` of a ModelEvaluation: metrics by slice, with the baseline's; the largest slices if there are many."""
     slices = [result for result in results if result.key]
-    shown = sorted(slices, key=lambda result: (-(result.examples or 0), result.name))[:MAX_SLICES_IN_SUMMARY]
+    shown = sorted(slices, key=lambda result: -(result.examples or 0))[:MAX_SLICES_IN_SUMMARY]
     overall = [result for result in results if not result.key]
     return {
         "label": label,
         "splits": list(splits),
         "examples": overall[0].examples if overall else None,
         "baseline": baseline is not None,
-        "slices": [_summary(result, baseline) for result in (*overall, *sorted(shown, key=lambda result: result.name))],
+        "slices": [_summary(result, baseline) for result in (*overall, *sorted(shown, key=_order))],
         "slices_left_out": len(slices) - len(shown),
     }
 

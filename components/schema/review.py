@@ -39,7 +39,7 @@ class SchemaChange:
     Attributes:
         feature: Name of the feature.
         what: `new feature`, `missing feature`, `type`, `presence`, `shape`, `range` or `values`.
-        before: What the curated schema says, as text of a Schema; empty for a new feature.
+        before: What the curated schema says, as text of a Schema; empty where something is added to it: a feature, values.
         after: What would accept the data, as text of a Schema that holds only what changes.
         text: The change in a sentence.
     """
@@ -136,16 +136,14 @@ def _more_values(feature: schema_pb2.Feature, curated: schema_pb2.Schema, seen: 
     if allowed is None or seen is None:
         return
 
-    def text(values: Iterable[str]) -> str:
-        domain = schema_pb2.StringDomain(name=allowed.name, value=values)
-        if feature.HasField("domain"):
-            return schema_text(schema_pb2.Schema(string_domain=[domain]))
-        return schema_text(schema_pb2.Schema(feature=[schema_pb2.Feature(name=feature.name, string_domain=domain)]))
-
     added = [value for value in seen.value if value not in set(allowed.value)]
     if added:
+        domain = schema_pb2.StringDomain(name=allowed.name, value=added)
+        fragment = schema_pb2.Schema(string_domain=[domain])
+        if not feature.HasField("domain"):
+            fragment = schema_pb2.Schema(feature=[schema_pb2.Feature(name=feature.name, string_domain=domain)])
         words = f"'{feature.name}' has values that the schema does not list: {', '.join(map(repr, added))}."
-        yield SchemaChange(feature.name, "values", text(allowed.value), text(added), words)
+        yield SchemaChange(feature.name, "values", "", schema_text(fragment), words)
 
 
 def _change(what: str, feature: schema_pb2.Feature, other: schema_pb2.Feature) -> SchemaChange:

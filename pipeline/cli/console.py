@@ -32,16 +32,6 @@ STYLES = {
 }
 
 
-def describe(progress: Progress | None) -> str:
-    """Returns progress in one short line."""
-    if progress is None:
-        return ""
-    parts = [progress.message] if progress.message else []
-    parts += [f"{progress.rows:,} rows"] if progress.rows is not None else []
-    parts += [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in progress.fields.items()]
-    return ", ".join(parts)
-
-
 def why(reasons: Sequence[str]) -> str:
     """Returns reasons in one line."""
     return "; ".join(reasons)
@@ -127,7 +117,7 @@ class LiveReporter(Reporter):
                 Text(row.state, style=row.style),
                 "" if elapsed is None else duration(elapsed),
                 size(row.memory) if row.memory else "",
-                Text((describe(row.progress) if running else "") or why(row.reasons), style="dim"),
+                Text((str(row.progress or "") if running else "") or why(row.reasons), style="dim"),
             )
         return Group(Text(self._title, style="bold"), table)
 
@@ -157,7 +147,7 @@ class LineReporter(Reporter):
         now = time.monotonic()
         if now - self._last.get(node, now - 10) >= 10:
             self._last[node] = now
-            self._say(f"{node}: {describe(progress)}")
+            self._say(f"{node}: {progress}")
 
     def node_retried(self, node: str, attempt: int, error: str, delay: float) -> None:
         self._say(f"{node} failed ({error}); try {attempt + 1} in {delay:g} s")
@@ -204,6 +194,9 @@ class JsonReporter(Reporter):
             seconds=round(outcome.seconds, 3),
             error=outcome.error and str(outcome.error),
         )
+
+    def run_finished(self, result: RunResult) -> None:
+        self._say("run_finished", run=result.run, state=result.state.value, reason=result.reason, seconds=round(result.seconds, 3))
 
     def note(self, text: str, details: Mapping[str, str] | None = None) -> None:
         self._say("note", text=text)

@@ -98,7 +98,9 @@ def _at(store: MetadataStore, path: Path) -> Artifact:
         found = store.artifacts_at(str(folder))
         if found:
             return found[-1]
-    raise UsageError(f"{path} belongs to no artifact of this metadata store.", hint=OTHER_STORE)
+    versions = sorted((folder.parents[1] for folder in path.glob(f"*/{SERVED_FILE}")), key=lambda folder: folder.name.rjust(20))
+    hint = f"Name a version, for example {versions[-1]}." if versions else OTHER_STORE
+    raise UsageError(f"{path} belongs to no artifact of this metadata store.", hint=hint)
 
 
 def _served(store: MetadataStore, file: Path) -> Artifact:

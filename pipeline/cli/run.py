@@ -47,7 +47,9 @@ def selection_options(command: F) -> F:
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @selection_options
-@click.option("--parallel", type=click.IntRange(min=1), help="How many nodes may run at once; default: the number of processors.")
+@click.option(
+    "--parallel", type=click.IntRange(min=1), metavar="N", help="How many nodes may run at once; default: the number of processors."
+)
 @click.option("--runner", type=click.Choice(RUNNERS), help="local: threads and processes; beam: the graph as a Beam pipeline.")
 @click.option(
     "--beam-arg", "beam_args", multiple=True, metavar="ARG", help="An argument of Beam for the data components, e.g. --runner=FlinkRunner."

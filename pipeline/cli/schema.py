@@ -15,7 +15,7 @@ from rich.text import Text
 from pipeline.artifacts import Artifact, ArtifactState
 from pipeline.cli.common import console, counted, json_option, open_store, print_json, store_options
 from pipeline.cli.extensions import schema_file, schema_review
-from pipeline.cli.finding import find_artifact, run_of
+from pipeline.cli.finding import find_artifact
 from pipeline.component import resolve_path
 from pipeline.errors import UsageError, did_you_mean
 from pipeline.loading import find_project
@@ -186,10 +186,17 @@ def _about(store: MetadataStore, file: Path) -> list[Artifact]:
     return found
 
 
-def _live(store: MetadataStore, type_name: str) -> Iterable[Artifact]:
-    return (
-        artifact for artifact in reversed(store.all_artifacts(type_name)) if artifact.state is ArtifactState.LIVE and artifact.path.is_dir()
-    )
+def _live(store: MetadataStore, type_name: str) -> list[Artifact]:
+    """Returns the artifacts of a type, that first which a run made, or took from the cache, last."""
+    live = [artifact for artifact in store.all_artifacts(type_name) if artifact.state is ArtifactState.LIVE and artifact.path.is_dir()]
+    given = _last_given(store, live)
+    return sorted(live, key=lambda artifact: -given.get(artifact.id or 0, 0))
+
+
+def _last_given(store: MetadataStore, artifacts: Sequence[Artifact]) -> dict[int, int]:
+    """Returns by artifact the number of the last execution that gave it."""
+    events = (event for event in store.events_of_artifacts(artifact.id or 0 for artifact in artifacts) if event.kind.is_output)
+    return {event.artifact: event.execution for event in sorted(events, key=lambda event: event.execution)}
 
 
 def _inferred(store: MetadataStore) -> Iterable[Artifact]:
@@ -210,7 +217,8 @@ def _last_used(store: MetadataStore) -> Path:
     used = [artifact for artifact in _live(store, "Schema") if artifact.properties.get("schema_file")]
     if not used:
         raise UsageError("No run has used a curated schema file yet.", hint="Name one: cauce schema diff FILE")
-    run = store.run(run_of(store, used[0]))
+    (last,) = store.executions(_last_given(store, used[:1]).values())
+    run = store.run(last.run)
     folder = Path(str(run.properties.get("definition", "."))).parent
     file = resolve_path(find_project(folder) or folder, str(used[0].properties["schema_file"]))
     if not file.is_file():

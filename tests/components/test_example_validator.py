@@ -87,10 +87,10 @@ def test_a_blocked_run_says_feature_split_reason_counts_and_what_would_accept_it
     ).string_stats.rank_histogram.buckets
     count = int(next(bucket.sample_count for bucket in buckets if bucket.label == "No Charge"))
     assert reason == (
-        "Split 'train', feature 'payment_type': Unexpected string values (in 1,400 of 1,400 rows; "
-        f"'No Charge' {count} times, {count / 1400:.2%}). "
+        "Split 'train', feature 'payment_type': Unexpected string values (present in 1,400 of 1,400 rows; "
+        f"'No Charge' in {count}, {count / 1400:.2%}). "
         "To accept it, type: cauce schema accept mine.pbtxt --feature payment_type  "
-        'It writes: string_domain { name: "payment_type" value: "No Charge" }'
+        'It adds: string_domain { name: "payment_type" value: "No Charge" }'
     )
 
 
@@ -148,7 +148,7 @@ def test_a_missing_label_is_an_anomaly_in_training_and_none_when_serving(tmp_pat
     assert verdict_of(validated(tmp_path, statistics, schema, environment="SERVING")).kind == "valid"
     for environment in (None, "TRAINING"):
         verdict = verdict_of(validated(tmp_path, statistics, schema, environment=environment))
-        assert verdict.reasons[0].startswith("Split 'requests', feature 'label': Column dropped (in none of 3 rows).")
+        assert verdict.reasons[0].startswith("Split 'requests', feature 'label': Column dropped (present in none of 3 rows).")
     with pytest.raises(DataError, match=r"no default_environment 'SERVIN'\. Did you mean 'SERVING'"):
         validated(tmp_path, statistics, schema, environment="SERVIN")
 

@@ -99,6 +99,7 @@ def test_new_values_are_listed_and_unused_ones_are_kept() -> None:
     (change,) = diff(inferred, curated())
     assert change.text == "'payment' has values that the schema does not list: 'Mobile'."
     assert change.snippet == 'string_domain { name: "payments" value: "Mobile" }'
+    assert change.before == ""  # nothing is taken away
 
 
 def test_a_feature_without_a_list_of_values_takes_any() -> None:
