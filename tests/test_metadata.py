@@ -19,7 +19,8 @@ from pipeline.metadata import EMPTY, MetadataStore, redacted, sqlite_file
 from pipeline.metadata.connection import connection_config
 from pipeline.records import EventKind, ExecutionState, RunState
 from tests.databases import PASSWORD, QUOTED_PASSWORD, end_connections, mariadb, postgresql
-from tests.fakes import Numbers
+from tests.fakes import Doubler, Numbers, Source
+from tests.project import Project
 
 
 @pytest.fixture(scope="session")
@@ -334,3 +335,11 @@ def test_url_is_shown_without_passwords(url: str, shown: str) -> None:
 def test_ml_metadata_says_nothing_on_import() -> None:
     done = subprocess.run([sys.executable, "-W", "error", "-c", "import pipeline.metadata"], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_whole_run_works_on_each_database_and_its_repetition_finds_nothing_to_do(url: str, project: Project) -> None:
+    first = project.run(Doubler(Source()), name="everywhere", metadata=url)
+    assert first.states == {"Source": "done", "Doubler": "done"}
+    again = project.run(Doubler(Source()), name="everywhere", metadata=url)
+    assert again.states == {"Source": "cached", "Doubler": "cached"}
+    assert again.result["Doubler"].outputs["doubled"][0].size == first.result["Doubler"].outputs["doubled"][0].size
