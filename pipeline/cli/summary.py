@@ -144,8 +144,9 @@ def _next_command(result: RunResult) -> str:
         blocking = next(outcome for outcome in result.outcomes if outcome.state is NodeState.BLOCKED)
         shown = next((artifact.id for artifact in _artifacts(blocking)), None)
         return f"cauce artifacts show {shown}" if shown else f"cauce runs show {result.run}"
-    for outcome in reversed(result.outcomes):
-        for artifact in _artifacts(outcome):
-            if artifact.type_name == "PushedModel":
-                return f"cauce lineage {artifact.id}"
+    made = {artifact.type_name: artifact.id for outcome in result.outcomes for artifact in _artifacts(outcome)}
+    if "PushedModel" in made:
+        return f"cauce lineage {made['PushedModel']}"
+    if "ModelBlessing" in made:  # and nothing was pushed: it says why
+        return f"cauce artifacts show {made['ModelBlessing']}"
     return f"cauce runs show {result.run}"

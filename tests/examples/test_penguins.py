@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -106,6 +107,9 @@ def test_model_that_is_not_good_enough_is_not_pushed(project: ExampleProject) ->
     assert "Evaluator: not blessed" in ran.out
     assert "Pusher: not pushed\n  The model is not blessed." in ran.out
     assert "it must be at least 0.9." in ran.out
+    blessing = re.search(r"^next: cauce artifacts show (\d+)$", ran.out, re.MULTILINE)
+    assert blessing is not None
+    assert "\nnot blessed\n" in project.shell(f"cauce artifacts show {blessing[1]}").out
     assert project.versions() == []
 
 
