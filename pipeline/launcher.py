@@ -246,9 +246,7 @@ class Launcher:
     def _forget_state(self, node: Component, decision: Decision) -> None:
         if decision.key is not None:
             with contextlib.suppress(OSError):  # the node is done, whatever becomes of its state
-                state = self.storage.state(self.run.run, node.id, decision.key.digest)
-                self.storage.remove(state)
-                state.parent.rmdir()  # where another node's state is still in it, this is refused
+                self.storage.remove(self.storage.state(self.run.run, node.id, decision.key.digest))
 
 
 def _timing(started: float) -> dict[str, Property]:

@@ -59,7 +59,7 @@ class Publisher:
         outputs: ArtifactGroups = {}
         for name, artifact in staged.items():
             artifact.properties.update(result.properties.get(name, {}))
-            if self._may_stay_empty(node, name, artifact, result):
+            if _may_stay_empty(node, name, artifact):
                 continue
             check_payload(artifact, name)
             outputs[name] = (self._commit(node, name, artifact, execution),)
@@ -99,10 +99,6 @@ class Publisher:
         self.storage.discard_unpublished(self.run.pipeline, node.id, self.run.run, execution)
         self.store.publish(execution, state, {"error": str(error), "error_type": type(error).__name__, **timing})
 
-    def _may_stay_empty(self, node: Component, name: str, artifact: Artifact, result: Result) -> bool:
-        optional = spec_of(type(node)).outputs[name].optional
-        return optional and next(files_below(artifact.path), None) is None
-
     def _commit(self, node: Component, name: str, artifact: Artifact, execution: int) -> Artifact:
         final = self.storage.final(self.run.pipeline, node.id, name, self.run.run, execution)
         artifact.digest, artifact.size, artifact.files = digest_tree(artifact.path), *extent(artifact.path)
@@ -127,6 +123,10 @@ def decided(result: Result) -> dict[str, Property]:
         properties["rows_dropped"] = json.dumps(dict(result.rows.dropped))
     properties["peak_memory"] = result.peak_memory
     return properties
+
+
+def _may_stay_empty(node: Component, name: str, artifact: Artifact) -> bool:
+    return spec_of(type(node)).outputs[name].optional and next(files_below(artifact.path), None) is None
 
 
 def _check_rows(node: Component, result: Result) -> None:

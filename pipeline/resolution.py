@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -139,7 +139,3 @@ class Resolution:
             if execution is None:
                 return f"{node} is not part of this run, and no earlier run has made its outputs"
         return self._store.outputs_of(execution.id)
-
-
-Strategy = Callable[[History], ArtifactGroups]
-"""A resolver's way to select artifacts from history, by output name; an empty group selects nothing."""

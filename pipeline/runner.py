@@ -123,21 +123,23 @@ def run_pipeline(definition: Definition, options: RunOptions, reporter: Reporter
         workers = Workers(storage.log(run, "worker.server"), [(module_name(definition.file), definition.file)])
         stack.callback(workers.close)
         launcher = Launcher(store, storage, info, workers, reporter, warm=modules_to_warm(definition.pipeline, info))
-        reporter.run_started(
-            info, [node.id for node in definition.pipeline.nodes if node.id in info.selected], str(storage.log(run, "x").parent)
-        )
-        progression = _run_nodes(definition.pipeline, info, launcher, options, storage, store, run)
+        reporter.run_started(info, _selected(definition.pipeline, info), str(storage.log(run, "worker.server").parent))
+        progression = _run_nodes(definition.pipeline, launcher, options)
+        storage.remove_empty_state(run)
         result = _result(info, progression, time.monotonic() - started)
         store.update_run(run, {"state": result.state.value, "reason": result.reason, "ended": int(time.time() * 1000)})
     reporter.run_finished(result)
     return result
 
 
-def _run_nodes(
-    pipeline: Pipeline, info: RunInfo, launcher: Launcher, options: RunOptions, storage: Storage, store: MetadataStore, run: str
-) -> Progression:
+def _selected(pipeline: Pipeline, info: RunInfo) -> list[str]:
+    """Returns the ids of the nodes that run, in the order of the pipeline."""
+    return [node.id for node in pipeline.nodes if node.id in info.selected]
+
+
+def _run_nodes(pipeline: Pipeline, launcher: Launcher, options: RunOptions) -> Progression:
     """Runs the nodes; an error of ours, not of a node, is recorded as the run's end before it goes on."""
-    progression = Progression(pipeline, info.selected)
+    progression = Progression(pipeline, launcher.run.selected)
     parallel = options.parallel or os.cpu_count() or 1
     try:
         if options.runner == "beam":
@@ -149,7 +151,7 @@ def _run_nodes(
     except BaseException as error:
         state = RunState.INTERRUPTED if isinstance(error, KeyboardInterrupt) else RunState.FAILED
         with contextlib.suppress(MetadataError):  # the store itself may be what failed; the next command then finds the run
-            end_run(store, storage, run, state, f"{type(error).__name__}: {error}")
+            end_run(launcher.store, launcher.storage, launcher.run.run, state, f"{type(error).__name__}: {error}")
         raise
     return progression
 
@@ -166,7 +168,7 @@ def _run_properties(definition: Definition, options: RunOptions, storage: Storag
         "root": str(storage.root),
         "host": socket.gethostname(),
         "settings": json.dumps(dict(options.settings)),
-        "nodes": json.dumps([node.id for node in definition.pipeline.nodes if node.id in info.selected]),
+        "nodes": json.dumps(_selected(definition.pipeline, info)),
         "selection": json.dumps({"start": options.start, "end": options.end, "only": options.only}),
         "cache": int(options.cache),
         "rerun": json.dumps(options.rerun),

@@ -13,6 +13,7 @@ Another metadata store counts its executions from 1 again: with the run in the n
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -74,6 +75,11 @@ class Storage:
     def state(self, run: str, node: str, key: str) -> Path:
         """The state folder of a node's work in a run; other work gets another one."""
         return self.root / "state" / run / f"{node}-{key[:12]}"
+
+    def remove_empty_state(self, run: str) -> None:
+        """Removes the folder of a run's states where none is left in it; only when no node of the run is at work."""
+        with contextlib.suppress(OSError):  # it is not there, or a state is
+            (self.root / "state" / run).rmdir()
 
     def log(self, run: str, node: str) -> Path:
         """The log file of a node in a run."""
