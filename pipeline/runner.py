@@ -18,6 +18,7 @@ from pipeline.artifacts import Property
 from pipeline.definition import Pipeline
 from pipeline.driver import RunInfo
 from pipeline.errors import MetadataError, UsageError
+from pipeline.events import Both, EventLog
 from pipeline.launcher import Launcher
 from pipeline.loading import Definition, module_name
 from pipeline.metadata import MetadataStore
@@ -120,6 +121,7 @@ def run_pipeline(definition: Definition, options: RunOptions, reporter: Reporter
         stack.enter_context(storage.in_use())
         stack.enter_context(storage.run_lock(run))
         store.begin_run(info.pipeline, run, _run_properties(definition, options, storage, info))
+        reporter = Both(reporter, EventLog(storage.events(run)))
         workers = Workers(storage.log(run, "worker.server"), [(module_name(definition.file), definition.file)])
         stack.callback(workers.close)
         launcher = Launcher(store, storage, info, workers, reporter, warm=modules_to_warm(definition.pipeline, info))

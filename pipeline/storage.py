@@ -4,6 +4,7 @@ artifacts/<pipeline>/<node>/<output>/<run>.<execution>   published payloads, nev
 staging/<run>.<execution>/<output>                       being written; on the same file system, so that a rename publishes
 state/<run>/<node>-<key>                                 survives a retry, and a crash followed by `resume`
 logs/<run>/<node>.log                                    one per node of a run
+logs/<run>/events.jsonl                                  what the run told while it went on
 code/<sha256>.py                                         user code as it was when it ran
 locks/<run>.lock                                         held by the process of the run; free when it is gone
 locks/.root                                              shared by all runs; `cauce gc --apply` wants it alone
@@ -27,6 +28,7 @@ from pathlib import Path
 
 from pipeline.artifacts import Artifact
 from pipeline.errors import MetadataError, StorageError, UsageError
+from pipeline.events import EVENTS_FILE
 from pipeline.hashing import extent, files_below
 
 _LAYOUT = 1
@@ -84,6 +86,10 @@ class Storage:
     def log(self, run: str, node: str) -> Path:
         """The log file of a node in a run."""
         return self.root / "logs" / run / f"{node}.log"
+
+    def events(self, run: str) -> Path:
+        """The file of the events of a run."""
+        return self.root / "logs" / run / EVENTS_FILE
 
     def commit(self, staged: Path, final: Path) -> None:
         """Makes a staged payload visible by one rename.
