@@ -6,6 +6,7 @@ works, the longer the gaps, so that the file stays small however long the run is
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -27,11 +28,12 @@ _GAPS_IN_LIFE = 400
 """A node's gap grows to its age divided by this: about 2,400 events in a hundred days."""
 
 _READ_BYTES = 4 << 20
+_WORKS = "run"  # the value of Action.RUN
 
 
 @dataclass
 class EventLog(Reporter):
-    """Appends what it hears to a file.
+    """Appends what it hears to a file, once a node works: a run in which nothing changed leaves none.
 
     Attributes:
         file: The file; its folder is made.
@@ -39,6 +41,7 @@ class EventLog(Reporter):
 
     file: Path
     _stream: IO[str] | None = None
+    _waiting: list[str] | None = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _nodes: dict[str, _Pace] = field(default_factory=dict)
 
@@ -83,13 +86,16 @@ class EventLog(Reporter):
     def _say(self, event: str, **fields: Any) -> None:
         line = json.dumps({"time": round(time.time(), 3), "event": event, **fields}, default=str)
         with self._lock:
-            try:
+            if self._waiting is not None:
+                self._waiting.append(line)
+                if fields.get("action") != _WORKS:
+                    return
+                line, self._waiting = "\n".join(self._waiting), None
+            with contextlib.suppress(OSError):  # a full disk: the run's own errors will say so
                 if self._stream is None:
                     self.file.parent.mkdir(parents=True, exist_ok=True)
                     self._stream = self.file.open("a", encoding="utf-8", buffering=1)
                 self._stream.write(line + "\n")
-            except (OSError, ValueError):
-                return  # a full disk: the run's own errors will say so
 
 
 @dataclass
