@@ -11,12 +11,13 @@ import socket
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline.artifacts import Property
 from pipeline.definition import Pipeline
 from pipeline.driver import RunInfo
+from pipeline.environment import environment_as_json
 from pipeline.errors import MetadataError, UsageError
 from pipeline.events import Both, EventLog
 from pipeline.launcher import Launcher
@@ -120,6 +121,7 @@ def run_pipeline(definition: Definition, options: RunOptions, reporter: Reporter
     with ExitStack() as stack:
         stack.enter_context(storage.in_use())
         stack.enter_context(storage.run_lock(run))
+        info = replace(info, environment=storage.keep_text(environment_as_json(), ".json"))
         store.begin_run(info.pipeline, run, _run_properties(definition, options, storage, info))
         reporter = Both(reporter, EventLog(storage.events(run)))
         workers = Workers(storage.log(run, "worker.server"), [(module_name(definition.file), definition.file)])
@@ -129,14 +131,27 @@ def run_pipeline(definition: Definition, options: RunOptions, reporter: Reporter
         progression = _run_nodes(definition.pipeline, launcher, options)
         storage.remove_empty_state(run)
         result = _result(info, progression, time.monotonic() - started)
-        store.update_run(run, {"state": result.state.value, "reason": result.reason, "ended": int(time.time() * 1000)})
+        store.update_run(run, _ending(result))
     reporter.run_finished(result)
     return result
+
+
+def _ending(result: RunResult) -> dict[str, Property]:
+    """Returns what is recorded of a run at its end; nodes that did not run have no execution that could say why."""
+    refusals = {outcome.node: outcome.reasons[0] for outcome in result.outcomes if outcome.state is NodeState.NOT_RUN}
+    ended = int(time.time() * 1000)
+    return {"state": result.state.value, "reason": result.reason, "ended": ended, "not_run": json.dumps(refusals)}
 
 
 def _selected(pipeline: Pipeline, info: RunInfo) -> list[str]:
     """Returns the ids of the nodes that run, in the order of the pipeline."""
     return [node.id for node in pipeline.nodes if node.id in info.selected]
+
+
+def _graph(pipeline: Pipeline, info: RunInfo) -> dict[str, list[str]]:
+    """Returns the ids of the nodes that run, each with those that it waits for."""
+    chosen = [node for node in pipeline.nodes if node.id in info.selected]
+    return {node.id: [needed.id for needed in node.upstream if needed.id in info.selected] for node in chosen}
 
 
 def _run_nodes(pipeline: Pipeline, launcher: Launcher, options: RunOptions) -> Progression:
@@ -171,6 +186,7 @@ def _run_properties(definition: Definition, options: RunOptions, storage: Storag
         "host": socket.gethostname(),
         "settings": json.dumps(dict(options.settings)),
         "nodes": json.dumps(_selected(definition.pipeline, info)),
+        "graph": json.dumps(_graph(definition.pipeline, info)),
         "selection": json.dumps({"start": options.start, "end": options.end, "only": options.only}),
         "cache": int(options.cache),
         "rerun": json.dumps(options.rerun),
@@ -178,6 +194,7 @@ def _run_properties(definition: Definition, options: RunOptions, storage: Storag
         "beam_args": json.dumps(options.beam_args),
         "cauce_version": __version__,
         "python_version": platform.python_version(),
+        "environment": info.environment,
         "reason": "",
     }
     if options.resume is None:

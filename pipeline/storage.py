@@ -6,6 +6,7 @@ state/<run>/<node>-<key>                                 survives a retry, and a
 logs/<run>/<node>.log                                    one per node of a run
 logs/<run>/events.jsonl                                  what the run told while it went on
 code/<sha256>.py                                         user code as it was when it ran
+code/<sha256>.json                                       versions of all packages as they were when it ran
 locks/<run>.lock                                         held by the process of the run; free when it is gone
 locks/.root                                              shared by all runs; `cauce gc --apply` wants it alone
 
@@ -130,9 +131,15 @@ class Storage:
 
     def keep_code(self, file: Path) -> str:
         """Keeps a copy of a user's file under its digest; returns the digest."""
-        content = file.read_bytes()
+        return self._keep(file.read_bytes(), file.suffix)
+
+    def keep_text(self, text: str, suffix: str) -> str:
+        """Keeps a text under its digest; returns the digest."""
+        return self._keep(text.encode("utf-8"), suffix)
+
+    def _keep(self, content: bytes, suffix: str) -> str:
         sha = hashlib.sha256(content).hexdigest()
-        kept = self.root / "code" / f"{sha}{file.suffix}"
+        kept = self.root / "code" / f"{sha}{suffix}"
         if not kept.exists():
             kept.parent.mkdir(parents=True, exist_ok=True)
             _write_atomically(kept, content)

@@ -140,7 +140,7 @@ def test_the_latest_of_a_type_is_found_however_old_it_is(project: Project) -> No
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("77", "There is no artifact '77'. Expected a number, latest:TYPE, or the path of a file"),
+        ("77", "There is no artifact '77'. Expected a number, latest:TYPE, span:N, or the path of a file"),
         ("nothing", "There is no artifact 'nothing'."),
         ("latest:Modle", "There is no artifact type 'Modle'. Did you mean 'Model'?"),
         ("latest:Model", "There is no Model yet."),

@@ -20,9 +20,9 @@ from pipeline.cli.common import (
     store_options,
     table,
 )
-from pipeline.cli.finding import check_type, find_artifact, run_of, runs_of
 from pipeline.cli.show import contents, problem_of, read_summary
 from pipeline.errors import DataError
+from pipeline.lineage.finding import check_type, find_artifact, run_of, runs_of
 from pipeline.metadata import MetadataStore
 from pipeline.reports import artifact_as_json
 

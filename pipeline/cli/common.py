@@ -14,9 +14,10 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 from pipeline.config import Settings, load_settings
-from pipeline.errors import UsageError, did_you_mean
-from pipeline.metadata import EMPTY, MetadataStore, redacted
-from pipeline.records import Run
+from pipeline.errors import did_you_mean
+from pipeline.lineage.finding import NO_RUNS as NO_RUNS
+from pipeline.lineage.finding import find_run as find_run
+from pipeline.metadata import EMPTY, MetadataStore
 from pipeline.recovery import recover
 from pipeline.storage import Storage
 from pipeline.wording import counted as counted
@@ -29,7 +30,6 @@ PIPE_WIDTH = 1_000
 """Width where the output is not a terminal: a row of a table is a line, whatever it holds."""
 
 SHOWN = 20
-NO_RUNS = "Start one: cauce run PATH. If there is one elsewhere, go to its project's folder, or name its root: --root DIR"
 
 
 @dataclass(frozen=True)
@@ -83,27 +83,6 @@ def open_store(root: str | None, metadata: str | None, *, start: Path | None = N
     opened = Opened(settings, MetadataStore(EMPTY if url.startswith("sqlite:") and not file.exists() else url), storage)
     recover(opened.store, storage)
     return opened
-
-
-def find_run(store: MetadataStore, text: str | None) -> Run:
-    """Returns the run that `latest`, `-`, an id or the start of one names.
-
-    Raises:
-        UsageError: If there is none, or more than one.
-    """
-    runs = store.runs()
-    if not runs:
-        raise UsageError(f"There are no runs in {redacted(store.url)}.", hint=NO_RUNS)
-    if text in (None, "latest", "-"):
-        return runs[-1]
-    found = [run for run in runs if run.id == text] or [run for run in runs if run.id.startswith(text or "")]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UsageError(f"'{text}' names {len(found)} runs: {', '.join(run.id for run in found[:5])}.", hint="Type more of the id.")
-    raise UsageError(
-        f"There is no run '{text}'.{did_you_mean(text or '', [run.id for run in runs[-20:]])}", hint="See them: cauce runs list"
-    )
 
 
 def console(*, stderr: bool = False) -> Console:

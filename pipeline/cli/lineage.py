@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from pipeline.cli.common import json_option, open_store, print_json, store_options
-from pipeline.cli.finding import find_roots
 from pipeline.errors import UsageError
 from pipeline.lineage import LIMIT, Direction, text_tree, to_dot, walk
+from pipeline.lineage.finding import find_roots
 from pipeline.reports import artifact_as_json
 
 _TITLES = {Direction.UP: "made from", Direction.DOWN: "used for"}

@@ -15,9 +15,9 @@ from rich.text import Text
 
 from pipeline.artifacts import Artifact
 from pipeline.cli.common import Opened, Verbs, console, json_option, open_store, print_json, store_options, table
-from pipeline.cli.extensions import serving
 from pipeline.cli.show.cells import number
 from pipeline.errors import DataError, UsageError, did_you_mean
+from pipeline.extensions import serving
 from pipeline.metadata import EMPTY, MetadataStore
 from pipeline.records import MANUAL_RUN, ExecutionState
 
