@@ -10,7 +10,8 @@ import json
 import platform
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pipeline.version import __version__
@@ -18,11 +19,41 @@ from pipeline.version import __version__
 _INSTALLED = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info")
 
 
+@dataclass(frozen=True)
+class Environment:
+    """What was installed where a node ran; empty where that is not known.
+
+    Attributes:
+        cauce: Version of cauce.
+        python: Version of Python.
+        platform: System and machine, as `platform.platform` names them.
+        packages: Version of each installed distribution, by its normalised name.
+    """
+
+    cauce: str = ""
+    python: str = ""
+    platform: str = ""
+    packages: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Returns it as text, equal for equal environments."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | None) -> Environment:
+        """Reads what `to_json` wrote; None gives an empty one."""
+        return cls(**json.loads(text)) if text else cls()
+
+    def versions(self) -> dict[str, str]:
+        """Returns all versions by name; empty if nothing is known."""
+        own = {"cauce": self.cauce, "python": self.python, "platform": self.platform}
+        return {**own, **self.packages} if self.python else {}
+
+
 @functools.cache
-def environment_as_json() -> str:
-    """Returns `{"cauce": ..., "python": ..., "platform": ..., "packages": {name: version}}`, equal for equal environments."""
-    found = {"cauce": __version__, "python": platform.python_version(), "platform": platform.platform(), "packages": packages()}
-    return json.dumps(found, sort_keys=True)
+def this_environment() -> Environment:
+    """Returns the environment of this process."""
+    return Environment(__version__, platform.python_version(), platform.platform(), packages())
 
 
 def packages() -> dict[str, str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from pipeline.artifacts import Property
 from pipeline.definition import Pipeline
 from pipeline.driver import RunInfo
-from pipeline.environment import environment_as_json
+from pipeline.environment import this_environment
 from pipeline.errors import MetadataError, UsageError
 from pipeline.events import Both, EventLog
 from pipeline.launcher import Launcher
@@ -121,7 +121,7 @@ def run_pipeline(definition: Definition, options: RunOptions, reporter: Reporter
     with ExitStack() as stack:
         stack.enter_context(storage.in_use())
         stack.enter_context(storage.run_lock(run))
-        info = replace(info, environment=storage.keep_text(environment_as_json(), ".json"))
+        info = replace(info, environment=storage.keep_text(this_environment().to_json(), ".json"))
         store.begin_run(info.pipeline, run, _run_properties(definition, options, storage, info))
         reporter = Both(reporter, EventLog(storage.events(run)))
         workers = Workers(storage.log(run, "worker.server"), [(module_name(definition.file), definition.file)])

@@ -7,6 +7,7 @@ execution is `execution:12`.
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -66,7 +67,22 @@ def find(store: MetadataStore, text: str) -> Found:
     if run is not None:
         return Found(run=find_run(store, text))
     node = _named_node(store, text)
-    return node if node is not None else Found(artifact=find_artifact(store, text))
+    if node is not None:
+        return node
+    if text.startswith((LATEST, SPAN)) or Path(text).exists() or len(Path(text).parts) > 1:
+        return Found(artifact=find_artifact(store, text))
+    runs = store.runs()[-_RECENT_RUNS:]
+    known = [*(run.id for run in runs), *(name for run in runs for name in _planned(run))]
+    close = difflib.get_close_matches(text, dict.fromkeys(known), n=1)
+    raise UsageError(
+        f"There is no run, node, execution or artifact '{text}'.{f' Did you mean {close[0]!r}?' if close else ''}",
+        hint=f"See what there is: cauce runs list, cauce nodes, cauce artifacts list; or: cauce search {text}",
+    )
+
+
+def _planned(run: Run) -> list[str]:
+    """Returns the ids of the nodes of a run."""
+    return list(json.loads(str(run.properties.get("nodes") or "[]")))
 
 
 def find_run(store: MetadataStore, text: str | None) -> Run:
@@ -120,8 +136,7 @@ def _named_node(store: MetadataStore, text: str) -> Found | None:
     else:
         runs = store.runs()[-_RECENT_RUNS:]
     for run in reversed(runs):
-        planned = {id.lower() for id in json.loads(str(run.properties.get("nodes") or "[]"))}
-        if name.lower() in planned:
+        if name.lower() in map(str.lower, _planned(run)):
             return Found(run=run, node=find_node(store, run, name))
     return None
 

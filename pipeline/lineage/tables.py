@@ -15,11 +15,13 @@ from typing import Any
 
 from pipeline.artifacts import Property
 from pipeline.cache import CacheKey
+from pipeline.environment import Environment
 from pipeline.errors import UsageError, did_you_mean
 from pipeline.lineage.query import FieldKind, Get, Value, parse_condition, parse_sort, sorted_by
 from pipeline.metadata import Columns, MetadataStore
 from pipeline.records import MANUAL_RUN, Run
 from pipeline.reports import node_state_of, run_seconds, short_name
+from pipeline.storage import Storage
 
 Id = int | str
 _TIMES = frozenset({"created", "started", "ended", "updated"})
@@ -86,6 +88,11 @@ class Source:
     readers: Mapping[str, Callable[[], Mapping[Id, Value]]]
     usual: tuple[str, ...]
     _read: dict[str, Mapping[Id, Value]] = field(default_factory=dict)
+
+    def add(self, name: str, values: Mapping[Id, Value]) -> None:
+        """Adds a column, or replaces it."""
+        self.readers = {**self.readers, name: _constantly(values)}
+        self._read.pop(name, None)
 
     def resolve(self, name: str) -> tuple[str, FieldKind]:
         """Returns full name and kind of a field; `learning_rate` is enough where one node has it.
@@ -206,6 +213,23 @@ class Tables:
         for name, values in {**known.parameters, **known.measures}.items():
             readers.setdefault(name, _constantly(values))
         return Source(sorted(known.created), readers, ("node", "component", "pipeline", "run", "state", "created", "seconds"))
+
+    def package(self, name: str, storage: Storage) -> dict[Id, Value]:
+        """Returns the version of a package that each execution ran with, whether it shaped the result or was only installed.
+
+        Raises:
+            UsageError: If no execution ran with such a package.
+        """
+        recorded = self._known.property("environment")
+        environments = {digest: Environment.from_json(storage.kept_code(str(digest), ".json")) for digest in set(recorded.values())}
+        found: dict[Id, Value] = {
+            id: environments[digest].packages[name] for id, digest in recorded.items() if name in environments[digest].packages
+        }
+        found.update(self._known.libraries.get(name, {}).items())
+        if not found:
+            known = {*self._known.libraries, *(package for environment in environments.values() for package in environment.packages)}
+            raise UsageError(f"No execution ran with a library '{name}'.{did_you_mean(name, known)}")
+        return found
 
     @cached_property
     def runs(self) -> Source:

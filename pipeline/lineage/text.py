@@ -92,7 +92,8 @@ def _describe(lineage: Lineage, place: _Place, *, repeated: bool, briefly: bool)
         parts.append("(above)")
     elif execution is not None:
         parts.append(_made_by(execution, briefly=briefly))
-    return place.label + "  ".join(parts)
+    served = lineage.served.get(place.artifact or 0, ()) if not repeated else ()
+    return place.label + "  ".join(parts) + "".join(f" · served now at {path}" for path in served)
 
 
 def _named(artifact: Artifact) -> str:

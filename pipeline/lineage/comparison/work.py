@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.environment import Environment
 from pipeline.lineage.comparison.changes import Change, CodeChange, NodeChange, NodeFacts
 from pipeline.lineage.comparison.data import changed, flattened
 from pipeline.lineage.comparison.sides import Side
@@ -67,18 +67,13 @@ def environment_changes(before: Side, after: Side, storage: Storage) -> tuple[Ch
 
     Where one side has not recorded them all, those of the libraries that shape the results of its nodes are compared.
     """
-    sides = [environment_of(side.environment, storage) for side in (before, after)]
+    texts = [storage.kept_code(side.environment, ".json") if side.environment else None for side in (before, after)]
+    sides = [Environment.from_json(text).versions() for text in texts]
     return changed(*(sides if all(sides) else [_libraries(side) for side in (before, after)]))
 
 
 def _libraries(side: Side) -> dict[str, str]:
     return {name: version for execution in side.executions.values() for name, version in libraries_of(execution).items()}
-
-
-def environment_of(digest: str, storage: Storage) -> dict[str, str]:
-    """Returns the versions that the root folder keeps under a digest, by name; empty if they are not known any more."""
-    text = storage.kept_code(digest, ".json") if digest else None
-    return dict(flattened(json.loads(text))) if text else {}
 
 
 def node_changes(before: Side, after: Side) -> Iterator[NodeChange]:
