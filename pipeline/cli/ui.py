@@ -1,0 +1,60 @@
+"""`cauce ui` and `cauce report`."""
+
+from __future__ import annotations
+
+import click
+
+from pipeline.cli.common import open_store, store_options
+from pipeline.errors import UsageError
+
+_PORT = 8484
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65_535), default=_PORT, show_default=True, help="Port; 0 takes a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Others than loopback ask for a token.")
+@click.option("--allow-host", "names", multiple=True, metavar="NAME", help="A further name that browsers may use.")
+@store_options
+def ui(port: int, host: str, names: tuple[str, ...], root: str | None, metadata: str | None) -> None:
+    """Show runs, artifacts, lineage and models in a browser, until Ctrl-C.
+
+    The pages only read. They are served to this machine alone, unless --host names another address; then each visitor needs the token
+    that is printed.
+
+    \b
+    Examples:
+      cauce ui
+      cauce ui --port 0 --root /data/cauce_root
+      cauce ui --host 0.0.0.0 --allow-host ml.example.org
+    """
+    _installed("ui")
+    from pipeline.ui.access import Access
+    from pipeline.ui.server import address_of, listening, serve
+    from pipeline.ui.site import Site
+
+    opened = open_store(root, metadata)
+    access = Access.to(host, names)
+    with listening(host, port) as server:
+        address = address_of(server, host, access)
+
+        def started() -> None:
+            click.echo(address)
+            if access.token:
+                click.echo("Others can reach it. Who has the token sees all runs and artifacts; nothing is encrypted.", err=True)
+            click.echo("Ctrl-C stops it.", err=True)
+
+        serve(Site(opened.store, opened.storage), server, access, started)
+
+
+def _installed(command: str) -> None:
+    """Checks that what makes pages is installed.
+
+    Raises:
+        UsageError: If it is not.
+    """
+    try:
+        import jinja2  # noqa: F401
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise UsageError(f"`cauce {command}` needs the package '{error.name}'.", hint="Install it: pip install cauce") from error
