@@ -218,18 +218,13 @@ def _latest(store: MetadataStore, wanted: str) -> Artifact:
 
 def _of_span(store: MetadataStore, text: str) -> Artifact:
     """Returns the newest examples that were read from the files of a span."""
-    spans = {int(artifact.properties["span"]): artifact for artifact in _ingested(store)}
+    columns = store.columns()
+    ingested = columns.property("artifact", "input_fingerprint")
+    spans = {int(span): id for id, span in sorted(columns.property("artifact", "span").items()) if id in ingested}
     if not text.isdecimal() or int(text) not in spans:
         known = ", ".join(map(str, sorted(spans))) or "none"
         raise UsageError(f"There are no examples of span '{text}'. Spans that were read: {known}.")
-    return spans[int(text)]
-
-
-def _ingested(store: MetadataStore) -> list[Artifact]:
-    """Returns the examples that were read from files, oldest first."""
-    if "Examples" not in store.artifact_types():
-        return []
-    return [artifact for artifact in store.all_artifacts("Examples") if "input_fingerprint" in artifact.properties]
+    return store.artifacts([spans[int(text)]])[0]
 
 
 def _named(store: MetadataStore, text: str) -> Artifact | None:
@@ -260,14 +255,11 @@ def _at(store: MetadataStore, path: Path) -> Artifact:
 
 def _read_from(store: MetadataStore, path: Path) -> Artifact | None:
     """Returns the newest examples that were read from an input file, or from a file of a folder."""
-    examples = _ingested(store)
-    origins = producers(store, [artifact.id or 0 for artifact in examples])
-    executions = {execution.id: execution for execution in store.executions(event.execution for event in origins.values())}
-    for artifact in reversed(examples):
-        origin = origins.get(artifact.id or 0)
-        files = input_files(executions[origin.execution]) if origin is not None and origin.execution in executions else {}
-        if any(Path(str(file.path)) == path or path in Path(str(file.path)).parents for file in files.values()):
-            return artifact
+    written = json.dumps(str(path))[1:-1]
+    for execution in reversed(store.executions(store.columns().holding("execution", "parameters", written))):
+        read = [Path(file.path) for file in input_files(execution).values()]
+        if execution.state.succeeded and any(file == path or path in file.parents for file in read):
+            return next(iter(artifact for group in store.outputs_of(execution.id).values() for artifact in group), None)
     return None
 
 

@@ -15,16 +15,17 @@ from __future__ import annotations
 import enum
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from pipeline.errors import UsageError, did_you_mean
 
 Value = bool | int | float | str
-Get = Callable[[str], Value | None]
-"""Returns what a row has for a field, by the field's full name."""
+Id = int | str
+Column = Callable[[str], Mapping[Id, Value]]
+"""Returns the values of a field by row, by the field's full name; rows that lack it are left out."""
 
 UNITS = {
     "%": 0.01,
@@ -57,7 +58,6 @@ _TOKEN = re.compile(
 _EXAMPLE = "For example: --where 'auc > 0.9 and Trainer.learning_rate < 0.001'"
 _DATES = "Write it as 2026-11-01 or '2026-11-01 18:30'; or use age, such as: age < 7d"
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
-_ORDER: Mapping[str, Callable[[float, float], bool]] = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
 class FieldKind(enum.Enum):
@@ -81,19 +81,11 @@ class Fields(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class Literal:
-    """A value as it was written, and as a number where it is one."""
-
-    text: str
-    number: float | None = None
-
-
 class Condition(Protocol):
     """A condition that a row meets or not."""
 
-    def holds(self, get: Get) -> bool:
-        """Returns whether a row meets it."""
+    def meeting(self, rows: Set[Id], column: Column) -> Set[Id]:
+        """Returns those of some rows that meet it."""
 
     def fields(self) -> Iterator[str]:
         """Yields the full names of the fields that it looks at."""
@@ -107,20 +99,18 @@ class Comparison:
     operator: str
     value: Value
 
-    def holds(self, get: Get) -> bool:
-        found = get(self.field)
-        if found is None:
-            return False
-        if self.operator in ("~", "!~"):
-            return (str(self.value).lower() in str(found).lower()) == (self.operator == "~")
-        if self.operator in ("=", "!="):
-            return _equal(found, self.value) == (self.operator == "=")
-        found_number, number = _as_number(found), _as_number(self.value)
-        if found_number is not None and number is not None:
-            return _ORDER[self.operator](found_number, number)
-        if found_number is None and number is None:
-            return _ORDER[self.operator](str(found), str(self.value))  # type: ignore[arg-type]  # texts have an order too
-        return False
+    def meeting(self, rows: Set[Id], column: Column) -> Set[Id]:
+        values, holds = column(self.field), _TESTS[self.operator](self.value)
+        known: dict[Value, bool] = {}  # columns have few values, or are numbers
+        found = set()
+        for row in rows & values.keys():
+            value = values[row]
+            held = known.get(value)
+            if held is None:
+                held = known[value] = holds(value)
+            if held:
+                found.add(row)
+        return found
 
     def fields(self) -> Iterator[str]:
         yield self.field
@@ -132,8 +122,8 @@ class Absent:
 
     field: str
 
-    def holds(self, get: Get) -> bool:
-        return get(self.field) is None
+    def meeting(self, rows: Set[Id], column: Column) -> Set[Id]:
+        return rows - column(self.field).keys()
 
     def fields(self) -> Iterator[str]:
         yield self.field
@@ -145,27 +135,74 @@ class Negation:
 
     part: Condition
 
-    def holds(self, get: Get) -> bool:
-        return not self.part.holds(get)
+    def meeting(self, rows: Set[Id], column: Column) -> Set[Id]:
+        return rows - self.part.meeting(rows, column)
 
     def fields(self) -> Iterator[str]:
         yield from self.part.fields()
 
 
 @dataclass(frozen=True)
-class Junction:
-    """Conditions of which all must hold, or one."""
+class Conjunction:
+    """Conditions all of which must hold."""
 
     parts: tuple[Condition, ...]
-    all: bool
 
-    def holds(self, get: Get) -> bool:
-        held = (part.holds(get) for part in self.parts)
-        return all(held) if self.all else any(held)
+    def meeting(self, rows: Set[Id], column: Column) -> Set[Id]:
+        for part in self.parts:
+            rows = part.meeting(rows, column)
+        return rows
 
     def fields(self) -> Iterator[str]:
         for part in self.parts:
             yield from part.fields()
+
+
+@dataclass(frozen=True)
+class Disjunction:
+    """Conditions one of which must hold."""
+
+    parts: tuple[Condition, ...]
+
+    def meeting(self, rows: Set[Id], column: Column) -> Set[Id]:
+        found: Set[Id] = frozenset()
+        for part in self.parts:
+            found = found | part.meeting(rows - found, column)
+        return found
+
+    def fields(self) -> Iterator[str]:
+        for part in self.parts:
+            yield from part.fields()
+
+
+def _containing(value: Value) -> Callable[[Value], bool]:
+    wanted = str(value).lower()
+    return lambda found: wanted in str(found).lower()
+
+
+def _not(test: Callable[[Value], Callable[[Value], bool]]) -> Callable[[Value], Callable[[Value], bool]]:
+    return lambda value: lambda found: not test(value)(found)
+
+
+def _equal_to(value: Value) -> Callable[[Value], bool]:
+    return lambda found: _equal(found, value)
+
+
+def _ordered(holds: Callable[[Any, Any], bool]) -> Callable[[Value], Callable[[Value], bool]]:
+    """Returns a test of order: of numbers where both are, of texts where both are."""
+
+    def test(value: Value) -> Callable[[Value], bool]:
+        number = _as_number(value)
+
+        def held(found: Value) -> bool:
+            other = _as_number(found)
+            if (number is None) != (other is None):
+                return False
+            return holds(str(found), str(value)) if number is None else holds(other, number)
+
+        return held
+
+    return test
 
 
 @dataclass(frozen=True)
@@ -208,19 +245,19 @@ def parse_sort(text: str, fields: Fields) -> tuple[SortKey, ...]:
     return tuple(keys)
 
 
-def sorted_by(rows: Sequence[int | str], keys: Sequence[SortKey], get: Callable[[int | str, str], Value | None]) -> list[int | str]:
-    """Returns the ids of rows in the order of the keys; equal ones stay in their order, and what lacks a field comes last."""
+def sorted_by(rows: Sequence[Id], keys: Sequence[SortKey], column: Column) -> list[Id]:
+    """Returns rows in the order of the keys; equal ones stay in their order, and what lacks a field comes last."""
     ordered = list(rows)
     for key in reversed(keys):
-        having = [row for row in ordered if get(row, key.field) is not None]
-        lacking = [row for row in ordered if get(row, key.field) is None]
-        having.sort(key=lambda row: _rank(get(row, key.field)), reverse=key.descending)
-        ordered = having + lacking
+        values = column(key.field)
+        having = [row for row in ordered if row in values]
+        having.sort(key=lambda row, values=values: _rank(values[row]), reverse=key.descending)  # type: ignore[misc]
+        ordered = having + [row for row in ordered if row not in values]
     return ordered
 
 
-def _rank(value: Value | None) -> tuple[int, float, str]:
-    number = _as_number(value) if value is not None else None
+def _rank(value: Value) -> tuple[int, float, str]:
+    number = _as_number(value)
     return (0, number, "") if number is not None else (1, 0.0, str(value).lower())
 
 
@@ -238,6 +275,18 @@ def _equal(found: Value, value: Value) -> bool:
         return found.lower() == value.lower()
     first, second = _as_number(found), _as_number(value)
     return first == second if first is not None and second is not None else str(found) == str(value)
+
+
+_TESTS: Mapping[str, Callable[[Value], Callable[[Value], bool]]] = {
+    "=": _equal_to,
+    "!=": _not(_equal_to),
+    "~": _containing,
+    "!~": _not(_containing),
+    "<": _ordered(operator.lt),
+    "<=": _ordered(operator.le),
+    ">": _ordered(operator.gt),
+    ">=": _ordered(operator.ge),
+}
 
 
 @dataclass(frozen=True)
@@ -301,13 +350,13 @@ class _Parser:
         parts = [self._both()]
         while self._takes("or"):
             parts.append(self._both())
-        return parts[0] if len(parts) == 1 else Junction(tuple(parts), all=False)
+        return parts[0] if len(parts) == 1 else Disjunction(tuple(parts))
 
     def _both(self) -> Condition:
         parts = [self._single()]
         while self._takes("and"):
             parts.append(self._single())
-        return parts[0] if len(parts) == 1 else Junction(tuple(parts), all=True)
+        return parts[0] if len(parts) == 1 else Conjunction(tuple(parts))
 
     def _single(self) -> Condition:
         if self._takes("not"):
@@ -335,7 +384,7 @@ class _Parser:
                 raise _error(self._text, self._peek().place, "Expected 'none' after 'is'.")
             return Negation(Absent(name)) if negated else Absent(name)
         if self._takes("in"):
-            return Junction(tuple(Comparison(name, "=", value) for value in self._list(name, kind)), all=False)
+            return Disjunction(tuple(Comparison(name, "=", value) for value in self._list(name, kind)))
         if self._peek().kind != "operator":
             if kind in (FieldKind.BOOLEAN, FieldKind.ANY):
                 return Comparison(name, "=", True)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from pipeline.artifacts import Property
 from pipeline.lineage.tables import Tables
-from pipeline.metadata import MetadataStore
+from pipeline.metadata import FIELDS, Kind, MetadataStore
 from pipeline.reports import timestamp
 
 SHORTEST_DIGEST = 6
+_PAGE = 100
 _HEXADECIMAL = set("0123456789abcdef")
 
 
@@ -39,20 +40,21 @@ class Hit:
         return {"kind": self.kind, "id": self.id, "title": self.title, "where": self.where, "created": timestamp(self.created)}
 
 
-def search(store: MetadataStore, text: str, *, limit: int = 50) -> list[Hit]:
+def search(store: MetadataStore, text: str, *, limit: int = 50, tables: Tables | None = None) -> list[Hit]:
     """Returns what has a text in its id, name, path or digest, without regard to case; the newest of each kind first.
 
     Args:
         store: The metadata store.
         text: What to look for; digests are found from their beginning, with six characters or more.
         limit: How many of each kind.
+        tables: The store's columns, where they have been read already.
     """
     wanted = text.strip().lower()
     if not wanted:
         return []
     looks = (_pipelines, _runs, _nodes, _executions, _artifacts, _code)
-    tables = Tables(store)
-    return [hit for look in looks for hit in islice(look(tables, wanted), limit)]
+    known = tables or Tables(store)
+    return [hit for look in looks for hit in islice(look(known, wanted), limit)]
 
 
 def _pipelines(tables: Tables, wanted: str) -> Iterator[Hit]:
@@ -70,53 +72,53 @@ def _runs(tables: Tables, wanted: str) -> Iterator[Hit]:
 
 
 def _nodes(tables: Tables, wanted: str) -> Iterator[Hit]:
-    pipelines = tables.executions.column("pipeline")
-    latest = {(str(pipelines.get(id, "")), str(node)): id for id, node in sorted(tables.executions.column("node").items())}
-    created = tables.executions.column("created")
+    ids = tables.columns.holding("execution", "node", wanted)
+    nodes, pipelines, created = _some(tables, "execution", ids, "node", "pipeline", "created")
+    latest = {(str(pipelines.get(id, "")), str(nodes.get(id, ""))): id for id in ids}
     for (pipeline, node), id in latest.items():
-        if wanted in node.lower():
-            yield Hit("node", node, f"node {node} of {pipeline}", "name", int(created.get(id, 0)))
+        yield Hit("node", node, f"node {node} of {pipeline}", "name", int(created.get(id, 0)))
 
 
 def _executions(tables: Tables, wanted: str) -> Iterator[Hit]:
-    if not wanted.removeprefix("execution:").isdecimal():
-        return
-    id = int(wanted.removeprefix("execution:"))
-    created, nodes, runs = (tables.executions.column(name) for name in ("created", "node", "run"))
-    if id in created:
-        yield Hit("execution", str(id), f"execution {id}: {nodes.get(id, '')} in run {runs.get(id, '')}", "id", int(created[id]))
+    number = wanted.removeprefix("execution:")
+    if number.isdecimal():
+        nodes, runs, created = _some(tables, "execution", [int(number)], "node", "run", "created")
+        for id, moment in created.items():
+            yield Hit("execution", number, f"execution {id}: {nodes.get(id, '')} in run {runs.get(id, '')}", "id", int(moment))
 
 
 def _artifacts(tables: Tables, wanted: str) -> Iterator[Hit]:
-    columns = {name: tables.artifacts.column(name) for name in ("type", "name", "uri", "digest", "created")}
-    digest = len(wanted) >= SHORTEST_DIGEST and set(wanted) <= _HEXADECIMAL
-    for id in reversed(tables.artifacts.ids):
-        where = _place(columns, id, wanted, digest=digest)
-        if where:
-            producer = str(columns["name"].get(id, "")).split("/")
-            made = f" by {producer[2]} in run {producer[1]}" if len(producer) == 5 else ""
-            yield Hit("artifact", str(id), f"{columns['type'].get(id, '')} {id}{made}", where, int(columns["created"].get(id, 0)))
+    columns = tables.columns
+    where = dict.fromkeys(columns.field("artifact", "created", [int(wanted)]), "id") if wanted.isdecimal() else {}
+    for name, place in (("type", "type"), ("name", "name"), ("uri", "path")):
+        where = {**dict.fromkeys(columns.holding("artifact", name, wanted), place), **where}
+    if len(wanted) >= SHORTEST_DIGEST and set(wanted) <= _HEXADECIMAL:
+        where = {**dict.fromkeys(columns.holding("artifact", "content_digest", wanted, start=True), "digest"), **where}
+    ids = sorted(where, reverse=True)
+    for start in range(0, len(ids), _PAGE):
+        page = ids[start : start + _PAGE]
+        types, names, created = _some(tables, "artifact", page, "type", "name", "created")
+        for id in page:
+            made = str(names.get(id, "")).split("/")
+            told = f" by {made[2]} in run {made[1]}" if len(made) == 5 else ""
+            yield Hit("artifact", str(id), f"{types.get(id, '')} {id}{told}", where[id], int(created.get(id, 0)))
 
 
-def _place(columns: Mapping[str, Mapping[Any, Property]], id: Any, wanted: str, *, digest: bool) -> str:
-    if str(id) == wanted:
-        return "id"
-    for name, where in (("type", "type"), ("name", "name"), ("uri", "path")):
-        if wanted in str(columns[name].get(id, "")).lower():
-            return where
-    return "digest" if digest and str(columns["digest"].get(id, "")).startswith(wanted) else ""
+def _some(tables: Tables, kind: Kind, ids: list[int], *names: str) -> list[dict[int, Property]]:
+    """Returns columns of some records."""
+    columns = tables.columns
+    return [columns.field(kind, name, ids) if name in FIELDS[kind] else columns.property(kind, name, ids) for name in names]
 
 
 def _code(tables: Tables, wanted: str) -> Iterator[Hit]:
     """Yields each text of a file of user code once, with the newest execution that used it."""
-    created, nodes, runs = (tables.executions.column(name) for name in ("created", "node", "run"))
-    for name in sorted(name for name in tables.executions.readers if name.startswith("code.")):
-        file = name.removeprefix("code.")
-        users: dict[str, Any] = {}
-        for id, text in tables.executions.column(name).items():
+    for file, values in sorted(tables.code.items()):
+        users: dict[str, int] = {}
+        for id, text in values.items():
             users[str(text)] = max(id, users.get(str(text), id))
         for digest, id in users.items():
             where = "file" if wanted in file.lower() else "digest" if len(wanted) >= SHORTEST_DIGEST and digest.startswith(wanted) else ""
             if where:
+                nodes, runs, created = _some(tables, "execution", [id], "node", "run", "created")
                 title = f"{file}@{digest[:8]}, used last by {nodes.get(id, '')} in run {runs.get(id, '')}"
                 yield Hit("code", digest, title, where, int(created.get(id, 0)))

@@ -5,25 +5,29 @@ Only the columns that a question needs are read, so that a question to fifty tho
 
 from __future__ import annotations
 
+import difflib
+import functools
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from pipeline.artifacts import Property
-from pipeline.cache import CacheKey
+from pipeline.cache import CacheKey, KeyPart
 from pipeline.environment import Environment
 from pipeline.errors import UsageError, did_you_mean
-from pipeline.lineage.query import FieldKind, Get, Value, parse_condition, parse_sort, sorted_by
+from pipeline.lineage.query import FieldKind, Id, Value, parse_condition, parse_sort, sorted_by
 from pipeline.metadata import Columns, MetadataStore
 from pipeline.records import MANUAL_RUN, Run
 from pipeline.reports import node_state_of, run_seconds, short_name
 from pipeline.storage import Storage
 
-Id = int | str
+_OWN_PROPERTIES = {"size": "size", "files": "file_count", "digest": "content_digest", "producer": "producer_component"}
+_INNER = frozenset({"nodes", "graph", "not_run", "reason"})
+_FEW = 200
 _TIMES = frozenset({"created", "started", "ended", "updated"})
 _FLAGS = frozenset({"blessed", "pushed", "used", "cached"})
 
@@ -44,13 +48,11 @@ class Table:
         columns: The columns to show: the usual ones, and those that the question names.
         rows: The rows in order.
         total: How many rows there are, with those that a limit cut off.
-        fields: The names of all columns that could be asked for.
     """
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     total: int
-    fields: tuple[str, ...] = ()
 
     def as_json(self) -> list[dict[str, Any]]:
         """Returns id and values of each row."""
@@ -74,24 +76,36 @@ class Question:
     limit: int | None = None
 
 
+Reader = Callable[[Sequence[Any] | None], Mapping[Any, Value]]
+"""Reads a column: of some rows, or of all. It may return more than what was asked for."""
+
+
 @dataclass
 class Source:
     """The columns of one kind of record, each read when it is asked for.
 
     Attributes:
         ids: All records in the order in which they were recorded.
-        readers: What reads a column, by its full name.
-        usual: The columns that are shown unless others are named.
+        common: What reads the columns that all such records have.
+        further: Returns what reads all other columns; asked only where a name is none of the common ones.
+        usual: The columns that are shown, and those that a question names besides.
     """
 
     ids: Sequence[Id]
-    readers: Mapping[str, Callable[[], Mapping[Id, Value]]]
+    common: Mapping[str, Reader]
+    further: Callable[[], Mapping[str, Reader]]
     usual: tuple[str, ...]
     _read: dict[str, Mapping[Id, Value]] = field(default_factory=dict)
+    _added: dict[str, Reader] = field(default_factory=dict)
+
+    @cached_property
+    def readers(self) -> dict[str, Reader]:
+        """What reads each column, by its full name."""
+        return {**self.further(), **self.common}
 
     def add(self, name: str, values: Mapping[Id, Value]) -> None:
         """Adds a column, or replaces it."""
-        self.readers = {**self.readers, name: _constantly(values)}
+        self._added[name] = lambda ids: values
         self._read.pop(name, None)
 
     def resolve(self, name: str) -> tuple[str, FieldKind]:
@@ -100,18 +114,19 @@ class Source:
         Raises:
             UsageError: If there is none, or more than one.
         """
-        full = self._full_name(name)
+        full = self.full_name(name)
         if full in _TIMES:
             return full, FieldKind.TIME
         if full in _FLAGS:
             return full, FieldKind.BOOLEAN
-        kinds = {type(value) for value in self.column(full).values()}
+        kinds = set(map(type, self.column(full).values()))
         if kinds and kinds <= {int, float}:
             return full, FieldKind.NUMBER
         return full, FieldKind.TEXT if kinds == {str} else FieldKind.ANY
 
-    def _full_name(self, name: str) -> str:
-        if name in self.readers:
+    def full_name(self, name: str) -> str:
+        """Returns the full name of a field; see `resolve`."""
+        if name in self._added or name in self.common or name in self.readers:
             return name
         lower = name.lower()
         found = [known for known in self.readers if known.lower() == lower]
@@ -120,15 +135,18 @@ class Source:
             return found[0]
         if found:
             raise UsageError(f"'{name}' may be {', '.join(sorted(found))}.", hint="Name the node too.")
-        short = {known.rpartition(".")[2] for known in self.readers} | set(self.readers)
-        suggestion = did_you_mean(name, short)
-        raise UsageError(f"There is no field '{name}'.{suggestion if len(suggestion) < 1_000 else ''}", hint="See all fields: --fields")
+        names = {known.rpartition(".")[2] for known in self.readers} | set(self.readers)
+        close = difflib.get_close_matches(name, names, n=1)
+        raise UsageError(f"There is no field '{name}'.{f' Did you mean {close[0]!r}?' if close else ''}", hint="See all fields: --fields")
 
     def column(self, name: str) -> Mapping[Id, Value]:
         """Returns the values of a column by record; those that lack it are left out."""
         if name not in self._read:
-            self._read[name] = self.readers[name]()
+            self._read[name] = self._reader(name)(None)
         return self._read[name]
+
+    def _reader(self, name: str) -> Reader:
+        return self._added.get(name) or self.common.get(name) or self.readers[name]
 
     def answer(self, question: Question) -> Table:
         """Returns the rows that a question asks for.
@@ -138,22 +156,23 @@ class Source:
         """
         condition = parse_condition(question.where, self) if question.where.strip() else None
         keys = parse_sort(question.sort, self)
-        named = [self.resolve(name)[0] for name in question.columns]
+        named = [self.full_name(name) for name in question.columns]
         asked = [*(condition.fields() if condition else ()), *(key.field for key in keys), *named]
         columns = tuple(dict.fromkeys([*self.usual, *asked]))
-        found = list(self.ids)
-        if condition is not None:
-            found = [row for row in found if condition.holds(self._getter(row))]
+        met = condition.meeting(set(self.ids), self.column) if condition is not None else None
+        found = [row for row in self.ids if met is None or row in met]
         total = len(found)
         if keys:
-            found = sorted_by(found, keys, lambda row, name: self.column(name).get(row))
+            found = sorted_by(found, keys, self.column)
         if question.limit is not None:
             found = found[: question.limit] if keys else found[max(len(found) - question.limit, 0) :]
-        rows = tuple(Row(id, {name: self.column(name)[id] for name in columns if id in self.column(name)}) for id in found)
-        return Table(columns, rows, total, tuple(self.readers))
+        shown = {name: self._values(name, found) for name in columns}
+        rows = tuple(Row(id, {name: values[id] for name, values in shown.items() if id in values}) for id in found)
+        return Table(columns, rows, total)
 
-    def _getter(self, row: Id) -> Get:
-        return lambda name: self.column(name).get(row)
+    def _values(self, name: str, ids: Sequence[Id]) -> Mapping[Id, Value]:
+        """Returns the values of a column for some rows; where they are few, no others are read."""
+        return self.column(name) if name in self._read or len(ids) > _FEW else self._reader(name)(ids)
 
 
 class Tables:
@@ -167,52 +186,66 @@ class Tables:
         self._store = store
 
     @cached_property
-    def _columns(self) -> Columns:
+    def columns(self) -> Columns:
+        """What reads single columns."""
         return self._store.columns()
+
+    @property
+    def code(self) -> dict[str, dict[int, Value]]:
+        """The digest of each file of user code, by file and execution."""
+        return self._known.code
 
     @cached_property
     def _known(self) -> _Executions:
-        return _Executions(self._columns)
+        return _Executions(self.columns)
 
     @cached_property
     def artifacts(self) -> Source:
         """A row for each artifact; properties that its producer recorded are columns."""
-        columns = self._columns
+        columns = self.columns
         created = columns.field("artifact", "created")
-        names = {"size": "size", "files": "file_count", "digest": "content_digest", "producer": "producer_component"}
-        readers: dict[str, Callable[[], Any]] = {
-            "id": lambda: {id: id for id in created},
-            **{name: _reading(columns.field, "artifact", name) for name in ("type", "name", "uri", "state")},
-            "created": lambda: created,
-            "age": lambda: _ages(created),
-            **{name: _reading(columns.property, "artifact", own) for name, own in names.items()},
-            "run": lambda: {id: str(name).split("/")[1] for id, name in self.artifacts.column("name").items() if str(name).count("/") == 4},
-            "used": lambda: _flags(created, columns.used()),
+        common: dict[str, Reader] = {
+            "id": lambda ids: dict(zip(created, created, strict=True)),
+            **{name: partial(columns.field, "artifact", name) for name in ("type", "name", "uri", "state")},
+            "created": lambda ids: created,
+            "age": lambda ids: _ages(created),
+            **{name: partial(columns.property, "artifact", own) for name, own in _OWN_PROPERTIES.items()},
+            "run": lambda ids: _runs_in(columns.field("artifact", "name", ids)),
+            "used": lambda ids: _flags(created, columns.used()),
         }
-        taken = {*names.values(), *readers}
-        readers |= {name: _reading(columns.property, "artifact", name) for name in columns.property_names("artifact") if name not in taken}
-        return Source(sorted(created), readers, ("type", "state", "producer", "run", "created", "size"))
+
+        def further() -> dict[str, Reader]:
+            names = columns.property_names("artifact") - {*_OWN_PROPERTIES.values(), *common}
+            return {name: partial(columns.property, "artifact", name) for name in sorted(names)}
+
+        return Source(sorted(created), common, further, ("type", "state", "producer", "run", "created", "size"))
 
     @cached_property
     def executions(self) -> Source:
         """A row for each execution; parameters, code, libraries and measures are columns."""
-        known = self._known
-        readers: dict[str, Callable[[], Any]] = {
-            "id": lambda: {id: id for id in known.created},
-            "component": lambda: {id: short_name(str(name)) for id, name in known.field("type").items()},
-            "state": lambda: known.states,
-            "created": lambda: known.created,
-            "age": lambda: _ages(known.created),
-            **{name: _reading(known.property, name) for name in ("node", "run", "pipeline", "seconds", "verdict", "error", "log")},
-            "memory": lambda: known.property("peak_memory"),
-            "reasons": lambda: {id: "; ".join(json.loads(str(text))) for id, text in known.property("reasons").items()},
-            "cached": lambda: _flags(known.created, {id for id, state in known.states.items() if state == "cached"}),
-            **{f"code.{name}": _constantly(values) for name, values in known.code.items()},
-            **{f"library.{name}": _constantly(values) for name, values in known.libraries.items()},
+        known, columns = self._known, self.columns
+        common: dict[str, Reader] = {
+            "id": lambda ids: dict(zip(known.created, known.created, strict=True)),
+            "component": lambda ids: {id: short_name(str(name)) for id, name in columns.field("execution", "type", ids).items()},
+            "state": lambda ids: known.states,
+            "created": lambda ids: known.created,
+            "age": lambda ids: _ages(known.created),
+            **{
+                name: partial(columns.property, "execution", name)
+                for name in ("node", "run", "pipeline", "seconds", "verdict", "error", "log")
+            },
+            "memory": partial(columns.property, "execution", "peak_memory"),
+            "reasons": lambda ids: _sentences(columns.property("execution", "reasons", ids)),
+            "cached": lambda ids: _flags(known.created, {id for id, state in known.states.items() if state == "cached"}),
         }
-        for name, values in {**known.parameters, **known.measures}.items():
-            readers.setdefault(name, _constantly(values))
-        return Source(sorted(known.created), readers, ("node", "component", "pipeline", "run", "state", "created", "seconds"))
+
+        def further() -> dict[str, Reader]:
+            found = {**known.parameters, **known.measures}
+            found |= {f"code.{name}": values for name, values in known.code.items()}
+            found |= {f"library.{name}": values for name, values in known.libraries.items()}
+            return {name: _given(found[name]) for name in sorted(found)}
+
+        return Source(list(known.created), common, further, ("node", "component", "pipeline", "run", "state", "created", "seconds"))
 
     def package(self, name: str, storage: Storage) -> dict[Id, Value]:
         """Returns the version of a package that each execution ran with, whether it shaped the result or was only installed.
@@ -236,26 +269,32 @@ class Tables:
         """A row for each run; `Node.parameter`, `Node.measure`, and what was decided, are columns."""
         runs = {run.id: run for run in self._store.runs()}
         known = self._known
-        latest = known.latest_of_runs(runs)
-        readers: dict[str, Callable[[], Any]] = {
-            "id": lambda: {id: id for id in runs},
-            "pipeline": lambda: {id: run.pipeline for id, run in runs.items()},
-            "state": lambda: {id: run.state.value for id, run in runs.items()},
-            "reason": lambda: {id: run.reason for id, run in runs.items() if run.reason},
-            "started": lambda: {id: run.started for id, run in runs.items()},
-            "ended": lambda: {id: run.ended for id, run in runs.items() if run.ended},
-            "age": lambda: _ages({id: run.started for id, run in runs.items()}),
-            "seconds": lambda: {id: seconds for id, run in runs.items() if (seconds := run_seconds(run)) is not None},
-            "nodes": lambda: {id: len(nodes) for id, nodes in latest.items()},
-            "cached": lambda: {id: sum(known.states[node] == "cached" for node in nodes.values()) for id, nodes in latest.items()},
-            "blessed": lambda: _verdicts(known, latest, {"blessed": True, "not blessed": False}),
-            "pushed": lambda: _verdicts(known, latest, {"pushed": True, "not pushed": False}),
+
+        @functools.cache
+        def latest() -> dict[str, dict[str, int]]:
+            return known.latest_of_runs(runs)
+
+        common: dict[str, Reader] = {
+            "id": lambda ids: dict(zip(runs, runs, strict=True)),
+            "pipeline": lambda ids: {id: run.pipeline for id, run in runs.items()},
+            "state": lambda ids: {id: run.state.value for id, run in runs.items()},
+            "reason": lambda ids: {id: run.reason for id, run in runs.items() if run.reason},
+            "started": lambda ids: {id: run.started for id, run in runs.items()},
+            "ended": lambda ids: {id: run.ended for id, run in runs.items() if run.ended},
+            "age": lambda ids: _ages({id: run.started for id, run in runs.items()}),
+            "seconds": lambda ids: {id: seconds for id, run in runs.items() if (seconds := run_seconds(run)) is not None},
+            "nodes": lambda ids: {id: len(nodes) for id, nodes in latest().items()},
+            "cached": lambda ids: {id: sum(known.states[node] == "cached" for node in nodes.values()) for id, nodes in latest().items()},
+            "blessed": lambda ids: _verdicts(known, latest(), {"blessed": True, "not blessed": False}),
+            "pushed": lambda ids: _verdicts(known, latest(), {"pushed": True, "not pushed": False}),
         }
-        for name, values in _by_node(known, latest).items():
-            readers.setdefault(name, _constantly(values))
-        for name in sorted({name for run in runs.values() for name in run.properties} - set(readers) - {"nodes", "graph"}):
-            readers[name] = _reading(_run_property, runs, name)
-        return Source(list(runs), readers, ("pipeline", "state", "started", "seconds"))
+
+        def further() -> dict[str, Reader]:
+            found = {name: _given(values) for name, values in sorted(_by_node(known, latest()).items())}
+            recorded = {name for run in runs.values() for name in run.properties} - _INNER
+            return {**found, **{name: _given(_run_property(runs, name)) for name in sorted(recorded)}}
+
+        return Source(list(runs), common, further, ("pipeline", "state", "started", "seconds"))
 
 
 def _run_property(runs: Mapping[str, Run], name: str) -> dict[str, Property]:
@@ -301,14 +340,9 @@ class _Executions:
         return _columns_of_json(self.property("measures"))
 
     @cached_property
-    def _parts(self) -> dict[int, CacheKey]:
-        texts: dict[str, CacheKey] = {}  # most executions of a node share their parts
-        found = {}
-        for id, text in self.property("cache_parts").items():
-            if text not in texts:
-                texts[str(text)] = CacheKey.from_json(str(text))
-            found[id] = texts[str(text)]
-        return found
+    def _parts(self) -> list[tuple[CacheKey, list[int]]]:
+        """The parts of each cache key that is recorded, with the executions that have it."""
+        return [(CacheKey.from_json(text), ids) for text, ids in _by_text(self.property("cache_parts")).items()]
 
     @cached_property
     def code(self) -> dict[str, dict[int, Value]]:
@@ -320,12 +354,12 @@ class _Executions:
         """The version of each library that shaped the result."""
         return self._named("library ", lambda part: part.text)
 
-    def _named(self, prefix: str, value: Callable[[Any], str]) -> dict[str, dict[int, Value]]:
+    def _named(self, prefix: str, value: Callable[[KeyPart], str]) -> dict[str, dict[int, Value]]:
         found: dict[str, dict[int, Value]] = defaultdict(dict)
-        for id, key in self._parts.items():
+        for key, ids in self._parts:
             for part in key.parts:
                 if part.name.startswith(prefix):
-                    found[part.name.removeprefix(prefix)][id] = value(part)
+                    found[part.name.removeprefix(prefix)].update(dict.fromkeys(ids, value(part)))
         return dict(found)
 
     def latest_of_runs(self, runs: Mapping[str, Run]) -> dict[str, dict[str, int]]:
@@ -359,19 +393,31 @@ def _verdicts(known: _Executions, latest: Mapping[str, Mapping[str, int]], words
 
 def _columns_of_json(texts: Mapping[int, Property]) -> dict[str, dict[int, Value]]:
     """Returns the items of JSON objects as columns; lists and objects as JSON text, null as nothing."""
-    parsed: dict[str, dict[str, Value]] = {}
     found: dict[str, dict[int, Value]] = defaultdict(dict)
-    for id, text in texts.items():
-        if text not in parsed:
-            items = json.loads(str(text) or "{}").items()
-            parsed[str(text)] = {
-                name: value if isinstance(value, bool | int | float | str) else json.dumps(value)
-                for name, value in items
-                if value is not None
-            }
-        for name, value in parsed[str(text)].items():
-            found[name][id] = value
+    for text, ids in _by_text(texts).items():
+        for name, value in json.loads(text or "{}").items():
+            if value is not None:
+                shown = value if isinstance(value, bool | int | float | str) else json.dumps(value)
+                found[name].update(dict.fromkeys(ids, shown))
     return dict(found)
+
+
+def _by_text(texts: Mapping[int, Property]) -> dict[str, list[int]]:
+    """Returns the records of each text: those of a node mostly share what is recorded, and it is parsed once."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for id, text in texts.items():
+        found[str(text)].append(id)
+    return found
+
+
+def _sentences(texts: Mapping[int, Property]) -> dict[int, Value]:
+    return {id: "; ".join(json.loads(str(text) or "[]")) for id, text in texts.items()}
+
+
+def _runs_in(names: Mapping[int, Property]) -> dict[int, Value]:
+    """Returns the runs that stand in the names of artifacts, `pipeline/run/node/output/execution`."""
+    parts = {id: str(name).split("/") for id, name in names.items()}
+    return {id: part[1] for id, part in parts.items() if len(part) == 5}
 
 
 def _ages(created: Mapping[Any, Any]) -> dict[Any, Value]:
@@ -384,15 +430,5 @@ def _flags(ids: Mapping[int, Any], true: set[int]) -> dict[int, Value]:
     return {id: id in true for id in ids}
 
 
-def _reading(read: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
-    return lambda: read(*arguments)
-
-
-def _constantly(values: Mapping[Any, Value]) -> Callable[[], Mapping[Any, Value]]:
-    return lambda: values
-
-
-def iterate(table: Table) -> Iterator[list[Value | None]]:
-    """Yields id and values of each row, in the order of the columns."""
-    for row in table.rows:
-        yield [row.id, *(row.values.get(name) for name in table.columns)]
+def _given(values: Mapping[Any, Value]) -> Reader:
+    return lambda ids: values
