@@ -203,7 +203,7 @@ def _example_type() -> Any:
 
 
 def _cell(values: list[Any] | None) -> Cell:
-    if values is None:
+    if not values:
         return Cell(None)
     if len(values) == 1 and isinstance(values[0], bytes) and (kind := media_type(values[0])):
         return Cell("", media=kind, size=len(values[0]))

@@ -13,7 +13,7 @@ from pipeline.artifacts import Artifact
 from pipeline.errors import DataError
 from pipeline.ui.contents import evaluation_contents, expecting, statistics_contents, training_contents
 from pipeline.ui.examples import Rows, rows_of
-from pipeline.ui.render import html
+from pipeline.ui.render import html, html_of_summary
 from pipeline.ui.site import NotThereError, Site
 from pipeline.ui.views.artifact import ArtifactView, problem_of
 from pipeline.ui.views.files import shown_text
@@ -49,9 +49,11 @@ def inside(site: Site, view: ArtifactView, query: Query, href: Callable[[str], s
     try:
         with expecting(f"The summary of {type_name} {view.artifact.id}"):
             values = make(site, view, query)
-            text = html(f"contents/{type_name}.html", view=view, summary=view.summary, href=href, asked=query, **values)
-    except (DataError, TemplateError) as error:
+            text = html_of_summary(f"contents/{type_name}.html", view=view, summary=view.summary, href=href, asked=query, **values)
+    except DataError as error:
         return Inside(Markup(), str(error))
+    except TemplateError as error:
+        return Inside(Markup(), f"The summary of {type_name} {view.artifact.id} does not have the expected form: {error}")
     return Inside(Markup(text))
 
 

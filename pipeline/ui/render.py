@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined
 from markupsafe import Markup
 
 from pipeline.artifacts import Artifact
@@ -23,16 +23,22 @@ from pipeline.ui.shapes import SHAPES
 from pipeline.version import __version__
 from pipeline.wording import counted, duration, moment, size
 
+NONE = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
 @cache
-def environment() -> Environment:
-    """Returns the templates; whatever they are given is escaped."""
+def environment(undefined: type[Undefined] = StrictUndefined) -> Environment:
+    """Returns the templates; whatever they are given is escaped.
+
+    Args:
+        undefined: What a name stands for that is not there. In our own views that is a fault; a summary may lack what is optional.
+    """
     made = Environment(
         loader=PackageLoader("pipeline.ui"),
         autoescape=True,
-        undefined=StrictUndefined,
+        undefined=undefined,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
@@ -41,7 +47,9 @@ def environment() -> Environment:
         "ago": ago,
         "clock": clock,
         "counted": counted,
+        "difference": difference,
         "duration": duration,
+        "fixed": fixed,
         "iso": timestamp,
         "moment": moment,
         "number": number,
@@ -62,6 +70,15 @@ def environment() -> Environment:
 def html(template: str, **values: Any) -> str:
     """Returns a template with values."""
     return environment().get_template(template).render(**values)
+
+
+def html_of_summary(template: str, **values: Any) -> str:
+    """Returns a template with values that come from a summary, which may lack what is optional.
+
+    Raises:
+        TemplateError: If it lacks more.
+    """
+    return environment(Undefined).get_template(template).render(**values)
 
 
 def as_json(value: Any) -> Any:
@@ -91,24 +108,35 @@ def segment(text: object) -> str:
 
 
 def number(value: object) -> str:
-    """Returns a number in few digits: `15,002`, `0.9502`, `1.2e-07`; `-` for none."""
+    """Returns a number in few digits: `15,002`, `0.9502`, `1.2e-07`; a dash for none."""
     if value is None or isinstance(value, str):
-        return value or "-"
+        return value or NONE
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     if not math.isfinite(value):
-        return "∞" if value > 0 else "-∞" if value < 0 else "not a number"
+        return "∞" if value > 0 else f"{MINUS}∞" if value < 0 else "not a number"
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{int(value):,}"
     if 1e-4 <= abs(value) < 1e6:
         return f"{value:,.4f}".rstrip("0") if abs(value) < 1 else f"{value:,.5g}" if abs(value) < 1000 else f"{value:,.1f}"
-    return f"{value:.3g}"
+    return f"{value:,.0f}" if 1e6 <= abs(value) < 1e12 else f"{value:.3g}"
+
+
+def fixed(value: object) -> str:
+    """Returns a number as a column of metrics shows it: `0.9650`, with as many digits in each row."""
+    return f"{value:.4f}" if isinstance(value, float) and abs(value) < 1000 else number(value)
+
+
+def difference(value: float) -> str:
+    """Returns a difference with its sign: `+0.0046`, `0`."""
+    sign = "+" if value > 0 else MINUS if value < 0 else ""
+    return f"{sign}{fixed(abs(float(value)))}" if value else "0"
 
 
 def percent(share: float | None) -> str:
     """Returns a share as `12.3 %`, `< 0.1 %`."""
     if share is None:
-        return "-"
+        return NONE
     value = share * 100
     if 0 < value < 0.1:
         return "< 0.1 %"
@@ -116,9 +144,9 @@ def percent(share: float | None) -> str:
 
 
 def ago(milliseconds: int) -> str:
-    """Returns how long ago a time was, in the largest unit: `3 min ago`; `-` for none."""
+    """Returns how long ago a time was, in the largest unit: `3 min ago`; a dash for none."""
     if not milliseconds:
-        return "-"
+        return NONE
     seconds = time.time() - milliseconds / 1000
     if seconds < 0:
         return moment(milliseconds)

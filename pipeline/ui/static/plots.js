@@ -1,19 +1,21 @@
 // Draws the plots of a page with uPlot, in the colours of the page. The values are in the page, in a table below each plot.
 const styles = () => getComputedStyle(document.documentElement);
 const drawn = new Map();
+const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 1e7, 1e8];
 
 function options(plot, box) {
   const style = styles();
   const colour = (name) => style.getPropertyValue(name).trim();
   const axis = (label, extra) => ({
-    label, labelSize: 20, labelFont: "11px Inter, sans-serif", font: "11px Inter, sans-serif", labelGap: 2,
+    label: label || undefined, labelSize: 16, labelFont: "11px Inter, sans-serif", font: "11px Inter, sans-serif", labelGap: 2,
     stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, ...extra,
   });
+  const whole = plot.x.every(Number.isInteger);
   const range = plot.unit ? [-0.02, 1.02] : undefined;
   return {
     width: box.clientWidth, height: box.clientHeight - 28, cursor: { y: false, points: { size: 6 } }, legend: { live: true },
     scales: { x: { time: false, ...(range && { range }) }, y: { ...(range && { range }) } },
-    axes: [axis(plot.x_name), axis(plot.y_name, { size: 56 })],
+    axes: [axis(plot.x_name, { size: 30, ...(whole && { incrs: WHOLE }) }), axis(plot.y_name, { size: plot.y_name ? 48 : 56 })],
     series: [
       { label: plot.x_name },
       ...plot.lines.map((line, index) => ({

@@ -16,7 +16,7 @@ from pipeline.ui.site import Site
 from pipeline.ui.views.files import FileLine, files_of
 
 _MOST_USES = 100
-_OTHERS = 30
+_OTHERS = 50
 _COMPARED = ("ExampleStatistics", "Model", "ModelEvaluation", "PushedModel")
 _TOLD_ELSEWHERE = {"split_names", "record_counts"}
 
@@ -112,7 +112,7 @@ def artifact_view(site: Site, id: int) -> ArtifactView:
         files=files,
         all_files=all_files,
         served=_served(site, artifact),
-        others=_others(site, artifact),
+        others=_others(site, artifact, made_by),
     )
 
 
@@ -168,18 +168,11 @@ def _served(site: Site, artifact: Artifact) -> tuple[str, ...]:
     )
 
 
-def _others(site: Site, artifact: Artifact) -> tuple[Sibling, ...]:
+def _others(site: Site, artifact: Artifact, made_by: Execution | None) -> tuple[Sibling, ...]:
     """Returns the latest artifacts of the same type that the same node of the same pipeline made."""
-    if artifact.type_name not in _COMPARED:
+    if made_by is None or artifact.type_name not in _COMPARED:
         return ()
-    columns = {name: site.tables().artifacts.column(name) for name in ("type", "name", "producer", "created")}
-    prefix = f"{artifact.name.split('/')[0]}/"
-    found = [
-        Sibling(int(id), artifact.type_name, str(columns["name"].get(id, "")), int(columns["created"].get(id, 0)))
-        for id, type_name in columns["type"].items()
-        if type_name == artifact.type_name
-        and id != artifact.id
-        and columns["producer"].get(id) == artifact.producer
-        and str(columns["name"].get(id, "")).startswith(prefix)
-    ]
-    return tuple(sorted(found, key=lambda other: -other.id)[:_OTHERS])
+    executions = site.store.executions_of_node(made_by.pipeline, made_by.node, limit=_OTHERS)
+    outputs = {event.artifact for event in site.store.events_of_executions(run.id for run in executions) if event.kind.is_output}
+    found = site.store.artifacts(sorted(outputs - {artifact.id}, reverse=True))
+    return tuple(sibling(other) for other in found if other.type_name == artifact.type_name)

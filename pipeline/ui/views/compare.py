@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import UsageError
-from pipeline.lineage.comparison import Comparison, MetricChange, compare
+from pipeline.lineage.comparison import Comparison, MetricChange, Side, compare, side_of_run
 from pipeline.ui.site import Site
 from pipeline.ui.views.runs import RunRow, rows_of
 
@@ -79,7 +79,7 @@ def compare_view(site: Site, names: Sequence[str]) -> CompareView:
         return CompareView(tuple(names))
     if len(names) > 2:
         return _several(site, names)
-    before, after = (site.ledger.side(name) for name in names)
+    before, after = (_side(site, name) for name in names)
     if after.created < before.created:
         before, after = after, before
     changes = compare(before, after, site.storage)
@@ -100,6 +100,12 @@ def compare_view(site: Site, names: Sequence[str]) -> CompareView:
     )
 
 
+def _side(site: Site, name: str) -> Side:
+    """Returns the run or model that a person names."""
+    run = next((run for run in site.runs() if run.id == name), None)
+    return side_of_run(site.store, run) if run is not None else site.ledger.side(name)
+
+
 def _several(site: Site, names: Sequence[str]) -> CompareView:
     runs = []
     for name in names:
@@ -109,7 +115,7 @@ def _several(site: Site, names: Sequence[str]) -> CompareView:
         runs.append(found.run)
     parameters: dict[str, list[str]] = {}
     for place, run in enumerate(runs):
-        for node, execution in site.ledger.side(run.id).executions.items():
+        for node, execution in side_of_run(site.store, run).executions.items():
             for parameter, value in execution.parameters.items():
                 parameters.setdefault(f"{node}.{parameter}", [""] * len(runs))[place] = str(value)
     columns = [Column(name, tuple(values)) for name, values in parameters.items()]

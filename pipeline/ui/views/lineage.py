@@ -116,7 +116,7 @@ def lineage_view(site: Site, id: int, *, direction: str = "both", depth: int = _
         things=tuple(things),
         edges=edges,
         keys=tuple(event.key for event in events),
-        drawing=draw([thing.id for thing in things], edges, width=158.0, height=38.0, gap=12.0, between=40.0),
+        drawing=draw([thing.id for thing in things], edges, width=184.0, height=38.0, gap=12.0, between=40.0),
         complete=all(walk.complete for walk in walks[: len(ways)]) or not edge,
     )
 

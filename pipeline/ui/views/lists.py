@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from pipeline.artifacts import Artifact
 from pipeline.errors import CauceError, UsageError
-from pipeline.lineage.finding import find
+from pipeline.lineage.finding import Found, find
 from pipeline.lineage.search import Hit, search
 from pipeline.lineage.serving import ModelVersion
 from pipeline.lineage.tables import Question
@@ -39,11 +40,10 @@ class ArtifactRow:
 
 @dataclass(frozen=True)
 class ArtifactsView:
-    """A page of the list of artifacts."""
+    """A page of the list of artifacts; `matching` is None where they were not counted."""
 
     rows: tuple[ArtifactRow, ...]
-    total: int
-    matching: int
+    matching: int | None
     page: int
     pages: int
     types: tuple[str, ...]
@@ -69,34 +69,66 @@ def artifacts_view(
         order: `up` for the smallest first.
         page: Number of the page, from 1.
     """
-    source = site.tables().artifacts
-    columns = {name: source.column(name) for name in ("type", "state", "producer", "name", "created", "size")}
-    problem = ""
     sort, ascending = sort or "created", order == "up"
+    page = max(1, page)
+    if not (type_name or where.strip() or ascending) and sort == "created":
+        return _newest(site, state, page)
+    source = site.tables().artifacts
+    conditions = [f"type = `{type_name}`"] if _is_word(type_name) else []
+    conditions += [f"state = {state}"] if _is_word(state) else []
+    conditions += [f"({where})"] if where.strip() else []
+    problem = ""
     try:
-        table = source.answer(Question(where, f"{'' if ascending else '-'}{sort}"))
+        table = source.answer(Question(" and ".join(conditions), f"{'' if ascending else '-'}{sort}", limit=page * PER_PAGE))
     except UsageError as error:
         problem = error.message
-        table = source.answer(Question("", "-created"))
-    found = [
-        int(row.id) for row in table.rows if type_name in ("", columns["type"].get(row.id)) and state in ("", columns["state"].get(row.id))
-    ]
-    pages = max(1, -(-len(found) // PER_PAGE))
-    page = min(max(1, page), pages)
-    rows = tuple(
-        ArtifactRow(
-            id,
-            str(columns["type"].get(id, "")),
-            str(columns["state"].get(id, "")),
-            str(columns["producer"].get(id, "")),
-            _run_in(str(columns["name"].get(id, ""))),
-            int(columns["created"].get(id, 0)),
-            int(columns["size"].get(id, 0) or 0),
-        )
-        for id in found[(page - 1) * PER_PAGE : page * PER_PAGE]
+        table = source.answer(Question("", "-created", limit=page * PER_PAGE))
+    pages = max(1, -(-table.total // PER_PAGE))
+    page = min(page, pages)
+    shown = site.store.artifacts(int(row.id) for row in table.rows[(page - 1) * PER_PAGE :])
+    return ArtifactsView(
+        rows=tuple(map(_artifact_row, shown)),
+        matching=table.total,
+        page=page,
+        pages=pages,
+        types=tuple(site.store.artifact_types()),
+        type=type_name,
+        state=state,
+        where=where,
+        problem=problem,
+        sort=sort,
+        ascending=ascending,
     )
-    types = tuple(sorted({str(name) for name in columns["type"].values()}))
-    return ArtifactsView(rows, len(source.ids), len(found), page, pages, types, type_name, state, where, problem, sort, ascending)
+
+
+def _newest(site: Site, state: str, page: int) -> ArtifactsView:
+    """Returns a page of the newest artifacts, without looking at all that there are."""
+    newest = site.store.all_artifacts(limit=page * PER_PAGE + 1)
+    more = len(newest) > page * PER_PAGE
+    shown = list(reversed(newest))[(page - 1) * PER_PAGE : page * PER_PAGE]
+    return ArtifactsView(
+        rows=tuple(_artifact_row(artifact) for artifact in shown if state in ("", artifact.state.value)),
+        matching=None,
+        page=page,
+        pages=page + more,
+        types=tuple(site.store.artifact_types()),
+        type="",
+        state=state,
+        where="",
+        problem="",
+        sort="created",
+        ascending=False,
+    )
+
+
+def _is_word(text: str) -> bool:
+    return bool(text) and "`" not in text
+
+
+def _artifact_row(artifact: Artifact) -> ArtifactRow:
+    state = artifact.state.value
+    run = _run_in(artifact.name)
+    return ArtifactRow(artifact.id or 0, artifact.type_name, state, artifact.producer, run, artifact.created, artifact.size)
 
 
 def _run_in(name: str) -> str:
@@ -198,25 +230,20 @@ class SearchView:
         text: What was looked for.
         hits: What was found.
         exact: The page of what the text names exactly, as `cauce why` and `cauce lineage` understand it; empty if it names nothing.
-        problem: What is wrong with the text; empty if nothing is.
     """
 
     text: str
     hits: tuple[FoundHit, ...]
     exact: str
-    problem: str
 
 
 def search_view(site: Site, text: str) -> SearchView:
     """Returns what has a text in its id, name, path or digest, and what a path or id names."""
     text = text.strip()[:500]
     if not text:
-        return SearchView("", (), "", "")
+        return SearchView("", (), "")
     exact = ""
-    try:
-        named = find(site.store, text)
-    except (UsageError, OSError, ValueError):
-        named = None
+    named = _named(site, text)
     if named is not None and named.artifact is not None:
         exact = f"/artifacts/{named.artifact.id}"
     elif named is not None and named.execution is not None:
@@ -225,7 +252,22 @@ def search_view(site: Site, text: str) -> SearchView:
         exact = f"/runs/{segment(named.run.id)}/nodes/{segment(named.node.id)}"
     elif named is not None and named.run is not None:
         exact = f"/runs/{segment(named.run.id)}"
-    return SearchView(text, tuple(FoundHit(hit, _address(hit)) for hit in search(site.store, text, limit=_HITS)), exact, "")
+    return SearchView(
+        text, tuple(FoundHit(hit, _address(hit)) for hit in search(site.store, text, limit=_HITS, tables=site.tables())), exact, ""
+    )
+
+
+def _named(site: Site, text: str) -> Found | None:
+    """Returns what a text names exactly; None if it names nothing."""
+    runs = [run for run in site.runs() if run.id.startswith(text)]
+    if len(runs) == 1:
+        return Found(run=runs[0])
+    if not any(sign in text for sign in "/:.") and not text.isdecimal() and text not in ("latest", "-"):
+        return None
+    try:
+        return find(site.store, text)
+    except (UsageError, OSError, ValueError):
+        return None
 
 
 def _address(hit: Hit) -> str:

@@ -15,7 +15,7 @@ from pipeline.ui.graph import Drawing, draw
 from pipeline.ui.site import Site
 from pipeline.ui.views.activity import Activities, NodeActivity
 from pipeline.ui.views.files import Tail, tail_of
-from pipeline.ui.views.runs import Metric, headline
+from pipeline.ui.views.runs import Metric, headline, planned_nodes
 
 _LOG_BYTES = 6_000
 _NARROW = 420.0
@@ -182,7 +182,7 @@ def run_view(site: Site, activities: Activities, id: str) -> RunView:
 
 def _in_order(run: Run, reports: Sequence[NodeReport]) -> list[NodeReport]:
     """Returns the nodes in the order of the pipeline, where it is recorded."""
-    planned = {name: place for place, name in enumerate(_list(run.properties.get("nodes")))}
+    planned = {name: place for place, name in enumerate(planned_nodes(run))}
     return sorted(reports, key=lambda report: planned.get(report.id, len(planned)))
 
 
@@ -286,11 +286,3 @@ def _object(text: object) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _list(text: object) -> list[str]:
-    try:
-        found = json.loads(str(text or "[]"))
-    except ValueError:
-        return []
-    return [str(name) for name in found] if isinstance(found, list) else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 from pipeline.artifacts import Artifact
 from pipeline.errors import UsageError
 from pipeline.lineage.tables import Question
-from pipeline.records import Run, RunState
-from pipeline.reports import NodeReport, nodes_of_run, run_seconds
+from pipeline.outcome import NodeState
+from pipeline.records import Execution, ExecutionState, Run, RunState
+from pipeline.reports import node_state, run_seconds
+from pipeline.resolution import latest_by_node
 from pipeline.ui.site import Site
 
 PER_PAGE = 50
+_JUDGEMENTS = ("blessed", "not blessed")
 SORTS: Mapping[str, Callable[[Run], Any]] = {
     "started": lambda run: (run.started, run.context),
     "duration": lambda run: run_seconds(run) or 0.0,
@@ -162,34 +166,18 @@ def _asked(site: Site, runs: list[Run], where: str, sort: str, *, ascending: boo
 
 def rows_of(site: Site, runs: Sequence[Run]) -> list[RunRow]:
     """Returns the runs, each in one line."""
-    nodes = {run.id: nodes_of_run(site.store, run) for run in runs}
-    ids = {
-        id
-        for reports in nodes.values()
-        for report in reports
-        if decides(report)
-        for group in (report.outputs or {}).values()
-        for id in group
-    }
-    artifacts = {artifact.id or 0: artifact for artifact in site.store.artifacts(ids)}
-    return [_row(site, run, nodes[run.id], artifacts) for run in runs]
+    executions = {run.id: latest_by_node(site.store.executions_of_run(run.id)) for run in runs}
+    judging = {known.id: run for run, nodes in executions.items() for known in nodes.values() if known.verdict in _JUDGEMENTS}
+    outputs = {event.artifact: judging[event.execution] for event in site.store.events_of_executions(judging) if event.kind.is_output}
+    evaluations = {outputs[found.id or 0]: found for found in site.store.artifacts(outputs) if found.type_name == "ModelEvaluation"}
+    return [_row(site, run, executions[run.id], evaluations.get(run.id)) for run in runs]
 
 
-def decides(report: NodeReport) -> bool:
-    """Tells whether a node decided something."""
-    return report.execution is not None and bool(report.execution.verdict)
-
-
-def _row(site: Site, run: Run, nodes: Sequence[NodeReport], artifacts: Mapping[int, Artifact]) -> RunRow:
-    evaluations = [
-        artifacts[id]
-        for report in nodes
-        if decides(report)
-        for group in (report.outputs or {}).values()
-        for id in group
-        if id in artifacts and artifacts[id].type_name == "ModelEvaluation"
-    ]
-    verdicts = [report.execution.verdict for report in nodes if report.execution is not None and report.execution.verdict]
+def _row(site: Site, run: Run, executions: Mapping[str, Execution], evaluation: Artifact | None) -> RunRow:
+    verdicts = [known.verdict for known in executions.values() if known.verdict and known.state is not ExecutionState.CANCELED]
+    waiting = "waits" if run.state is RunState.RUNNING else NodeState.NOT_RUN.value
+    planned = planned_nodes(run)
+    marks = [Mark(id, node_state(known)) for id, known in executions.items()]
     return RunRow(
         id=run.id,
         pipeline=run.pipeline,
@@ -197,10 +185,19 @@ def _row(site: Site, run: Run, nodes: Sequence[NodeReport], artifacts: Mapping[i
         started=run.started,
         seconds=run_seconds(run),
         reason=run.reason,
-        nodes=tuple(Mark(report.id, report.state) for report in nodes),
-        metric=headline(site.summary_or_none(evaluations[-1])) if evaluations else None,
+        nodes=(*marks, *(Mark(id, waiting) for id in planned if id not in executions)),
+        metric=headline(site.summary_or_none(evaluation)) if evaluation is not None else None,
         verdict=verdicts[-1] if verdicts else "",
     )
+
+
+def planned_nodes(run: Run) -> list[str]:
+    """Returns the nodes that a run is to run, in the order of the pipeline; empty where that is not recorded."""
+    try:
+        found = json.loads(str(run.properties.get("nodes") or "[]"))
+    except ValueError:
+        return []
+    return [str(name) for name in found] if isinstance(found, list) else []
 
 
 def headline(evaluation: Mapping[str, Any]) -> Metric | None:
