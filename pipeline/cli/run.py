@@ -55,8 +55,11 @@ def selection_options(command: F) -> F:
     "--beam-arg", "beam_args", multiple=True, metavar="ARG", help="An argument of Beam for the data components, e.g. --runner=FlinkRunner."
 )
 @click.option("--require-push", is_flag=True, help="Leave with code 4 where no model was pushed.")
+@click.option(
+    "--report", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write the run into one HTML file at its end."
+)
 @json_option
-def run(path: Path, require_push: bool, as_json: bool, **given: Any) -> int:
+def run(path: Path, require_push: bool, report: Path | None, as_json: bool, **given: Any) -> int:
     """Run the pipeline defined at PATH (a file, or a folder with definition.py).
 
     What did not change since an earlier run is taken from the cache; each node says why it ran.
@@ -66,9 +69,10 @@ def run(path: Path, require_push: bool, as_json: bool, **given: Any) -> int:
       cauce run examples/taxi
       cauce run examples/taxi --set trainer.train_steps=200 --rerun Evaluator
       cauce run examples/taxi --only Trainer
+      cauce run examples/taxi --report report.html
     """
     options = _options(load_settings(path, _flags(given)), given)
-    return _run(load_definition(path), options, require_push=require_push, as_json=as_json)
+    return _run(load_definition(path), options, require_push=require_push, as_json=as_json, report=report)
 
 
 @click.command()
@@ -183,7 +187,7 @@ def _reporter(as_json: bool) -> Reporter:
     return LiveReporter(screen) if screen.is_terminal else LineReporter(screen)
 
 
-def _run(definition: Definition, options: RunOptions, *, require_push: bool, as_json: bool) -> int:
+def _run(definition: Definition, options: RunOptions, *, require_push: bool, as_json: bool, report: Path | None = None) -> int:
     reporter = _reporter(as_json)
     try:
         result = run_pipeline(definition, options, reporter)
@@ -194,6 +198,10 @@ def _run(definition: Definition, options: RunOptions, *, require_push: bool, as_
         print_json(result_as_json(result))
     else:
         print_summary(result, definition.pipeline, console())
+    if report is not None:
+        from pipeline.cli.ui import write
+
+        write(MetadataStore(options.metadata), Storage(options.root), result.run, report)
     return _exit_code(result, definition.pipeline, require_push)
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from pipeline.cli.common import open_store, store_options
 from pipeline.errors import UsageError
+from pipeline.lineage.finding import find_run
+from pipeline.metadata import MetadataStore
+from pipeline.storage import Storage
+from pipeline.wording import size
 
 _PORT = 8484
 
@@ -58,3 +64,37 @@ def _installed(command: str) -> None:
         import uvicorn  # noqa: F401
     except ModuleNotFoundError as error:
         raise UsageError(f"`cauce {command}` needs the package '{error.name}'.", hint="Install it: pip install cauce") from error
+
+
+@click.command()
+@click.argument("run_id", metavar="[RUN]", required=False)
+@click.option("-o", "--output", "file", type=click.Path(dir_okay=False, path_type=Path), help="The file; default: <RUN>.html")
+@store_options
+def report(run_id: str | None, file: Path | None, root: str | None, metadata: str | None) -> None:
+    """Write RUN (an id, the start of one, or latest) into one HTML file that opens in any browser, without a network.
+
+    It holds the graph, what ran and why, the decisions, and what is inside the artifacts.
+
+    \b
+    Examples:
+      cauce report
+      cauce report 20260131-2359 -o report.html
+    """
+    opened = open_store(root, metadata)
+    found = find_run(opened.store, run_id)
+    write(opened.store, opened.storage, found.id, file or Path(f"{found.id}.html"))
+
+
+def write(store: MetadataStore, storage: Storage, run: str, file: Path) -> None:
+    """Writes the report of a run and says where it is.
+
+    Raises:
+        UsageError: If what makes pages is not installed.
+        StorageError: If the file cannot be written.
+    """
+    _installed("report")
+    from pipeline.ui.report import write_report
+    from pipeline.ui.site import Site
+
+    written = write_report(Site(store, storage), run, file)
+    click.echo(f"report {file} ({size(written)})", err=True)

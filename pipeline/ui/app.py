@@ -101,6 +101,7 @@ def _frame(site: Site, request: Request) -> dict[str, object]:
         "where": redacted(site.store.url),
         "address": address,
         "href": lambda target: target,
+        "offline": False,
         "query": request.query_params.get("q", ""),
     }
 

@@ -21,6 +21,7 @@ from pipeline.ui.views.files import shown_text
 ROWS_PER_PAGE = 20
 LAST_ROW = 100_000
 Query = Mapping[str, str]
+Href = Callable[[str], str | None]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Inside:
     problem: str = ""
 
 
-def inside(site: Site, view: ArtifactView, query: Query, href: Callable[[str], str | None] = str) -> Inside:
+def inside(site: Site, view: ArtifactView, query: Query, href: Href = str, *, offline: bool = False) -> Inside:
     """Returns the content of an artifact.
 
     Args:
@@ -39,6 +40,7 @@ def inside(site: Site, view: ArtifactView, query: Query, href: Callable[[str], s
         view: The artifact.
         query: What a person asked for: a split, a page, something to compare with.
         href: Returns the address of a page; None where it cannot be reached.
+        offline: Whether it is for a file, in which nothing can be asked for.
     """
     if view.damaged:
         return Inside(Markup(), view.damaged)
@@ -49,7 +51,8 @@ def inside(site: Site, view: ArtifactView, query: Query, href: Callable[[str], s
     try:
         with expecting(f"The summary of {type_name} {view.artifact.id}"):
             values = make(site, view, query)
-            text = html_of_summary(f"contents/{type_name}.html", view=view, summary=view.summary, href=href, asked=query, **values)
+            shared = {"view": view, "summary": view.summary, "href": href, "offline": offline, "asked": query}
+            text = html_of_summary(f"contents/{type_name}.html", **shared, **values)
     except DataError as error:
         return Inside(Markup(), str(error))
     except TemplateError as error:

@@ -252,9 +252,8 @@ def search_view(site: Site, text: str) -> SearchView:
         exact = f"/runs/{segment(named.run.id)}/nodes/{segment(named.node.id)}"
     elif named is not None and named.run is not None:
         exact = f"/runs/{segment(named.run.id)}"
-    return SearchView(
-        text, tuple(FoundHit(hit, _address(hit)) for hit in search(site.store, text, limit=_HITS, tables=site.tables())), exact, ""
-    )
+    hits = search(site.store, text, limit=_HITS, tables=site.tables())
+    return SearchView(text, tuple(FoundHit(hit, _address(hit)) for hit in hits), exact)
 
 
 def _named(site: Site, text: str) -> Found | None:
