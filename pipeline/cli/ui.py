@@ -49,7 +49,7 @@ def ui(port: int, host: str, names: tuple[str, ...], root: str | None, metadata:
                 click.echo("Others can reach it. Who has the token sees all runs and artifacts; nothing is encrypted.", err=True)
             click.echo("Ctrl-C stops it.", err=True)
 
-        serve(Site(opened.store, opened.storage), server, access, started)
+        serve(Site(opened.store, opened.storage, opened.settings.metadata_url), server, access, started)
 
 
 def _installed(command: str) -> None:

@@ -14,7 +14,7 @@ from pipeline.errors import DataError, UsageError
 from pipeline.lineage.ledger import Ledger
 from pipeline.lineage.serving import ModelVersion, model_versions
 from pipeline.lineage.tables import Tables
-from pipeline.metadata import MetadataStore, sqlite_file
+from pipeline.metadata import EMPTY, MetadataStore, sqlite_file
 from pipeline.records import Run, RunState
 from pipeline.recovery import recover
 from pipeline.storage import Storage
@@ -37,15 +37,24 @@ class Site:
     Args:
         store: The metadata store.
         storage: The root folder.
+        url: URL of the store, where there was none yet when `store` was opened: it is looked for again.
     """
 
-    def __init__(self, store: MetadataStore, storage: Storage) -> None:
-        self.store = store
+    def __init__(self, store: MetadataStore, storage: Storage, url: str = "") -> None:
         self.storage = storage
         self.ledger = Ledger(store, storage)
+        self._file = sqlite_file(url)
+        self._url = url
         self._remembered: OrderedDict[Hashable, Any] = OrderedDict()
         self._lock = threading.Lock()
         self._recovered = 0.0
+
+    @property
+    def store(self) -> MetadataStore:
+        """The metadata store; an empty one as long as there is none."""
+        if self.ledger.store.url == EMPTY and self._file is not None and self._file.exists():
+            self.ledger = Ledger(MetadataStore(self._url), self.storage)
+        return self.ledger.store
 
     def runs(self) -> list[Run]:
         """Returns all runs, oldest first; those whose process is gone are marked first, as each command does."""
