@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.common import open_store, store_options
+from pipeline.cli.common import json_option, open_store, print_json, store_options
 from pipeline.errors import UsageError
 from pipeline.lineage.finding import find_run
 from pipeline.metadata import MetadataStore
@@ -21,7 +21,8 @@ _PORT = 8484
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Others than loopback ask for a token.")
 @click.option("--allow-host", "names", multiple=True, metavar="NAME", help="A further name that browsers may use.")
 @store_options
-def ui(port: int, host: str, names: tuple[str, ...], root: str | None, metadata: str | None) -> None:
+@json_option
+def ui(port: int, host: str, names: tuple[str, ...], root: str | None, metadata: str | None, as_json: bool) -> None:
     """Show runs, artifacts, lineage and models in a browser, until Ctrl-C.
 
     The pages only read. They are served to this machine alone, unless --host names another address; then each visitor needs the token
@@ -44,7 +45,10 @@ def ui(port: int, host: str, names: tuple[str, ...], root: str | None, metadata:
         address = address_of(server, host, access)
 
         def started() -> None:
-            click.echo(address)
+            if as_json:
+                print_json({"address": address, "token": access.token})
+            else:
+                click.echo(address)
             if access.token:
                 click.echo("Others can reach it. Who has the token sees all runs and artifacts; nothing is encrypted.", err=True)
             click.echo("Ctrl-C stops it.", err=True)
@@ -70,7 +74,8 @@ def _installed(command: str) -> None:
 @click.argument("run_id", metavar="[RUN]", required=False)
 @click.option("-o", "--output", "file", type=click.Path(dir_okay=False, path_type=Path), help="The file; default: <RUN>.html")
 @store_options
-def report(run_id: str | None, file: Path | None, root: str | None, metadata: str | None) -> None:
+@json_option
+def report(run_id: str | None, file: Path | None, root: str | None, metadata: str | None, as_json: bool) -> None:
     """Write RUN (an id, the start of one, or latest) into one HTML file that opens in any browser, without a network.
 
     It holds the graph, what ran and why, the decisions, and what is inside the artifacts.
@@ -82,11 +87,14 @@ def report(run_id: str | None, file: Path | None, root: str | None, metadata: st
     """
     opened = open_store(root, metadata)
     found = find_run(opened.store, run_id)
-    write(opened.store, opened.storage, found.id, file or Path(f"{found.id}.html"))
+    file = file or Path(f"{found.id}.html")
+    written = write(opened.store, opened.storage, found.id, file)
+    if as_json:
+        print_json({"run": found.id, "uri": str(file.resolve()), "size_bytes": written})
 
 
-def write(store: MetadataStore, storage: Storage, run: str, file: Path) -> None:
-    """Writes the report of a run and says where it is.
+def write(store: MetadataStore, storage: Storage, run: str, file: Path) -> int:
+    """Writes the report of a run and says where it is; returns its bytes.
 
     Raises:
         UsageError: If what makes pages is not installed.
@@ -98,3 +106,4 @@ def write(store: MetadataStore, storage: Storage, run: str, file: Path) -> None:
 
     written = write_report(Site(store, storage), run, file)
     click.echo(f"report {file} ({size(written)})", err=True)
+    return written
