@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pipeline.display import facts, titled
 from pipeline.errors import DataError, DefinitionError
 
 Property = int | float | str
@@ -134,6 +135,16 @@ class Artifact:
     def measures(self) -> dict[str, float]:
         """Returns the numbers by which results of this type are searched, sorted and compared, from its summary; empty for most types."""
         return {}
+
+    def _repr_html_(self) -> str:
+        known = [
+            ("state", self.state.value),
+            ("made by", self.producer),
+            ("path", self.path),
+            ("digest", self.digest),
+            ("bytes", self.size),
+        ]
+        return titled(f"{self.type_name} {self.id or ''}".strip(), facts([*known, *self.properties.items()]))
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Writes `summary.json`. It must not hold times or ids: equal content must give equal digests."""

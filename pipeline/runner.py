@@ -94,7 +94,7 @@ def run_info(definition: Definition, options: RunOptions, run: str) -> RunInfo:
     )
 
 
-def run_pipeline(definition: Definition, options: RunOptions, reporter: Reporter) -> RunResult:
+def run_pipeline(definition: Definition, options: RunOptions, reporter: Reporter, *, workers: Workers | None = None) -> RunResult:
     """Runs a pipeline to its end and records how it went.
 
     Ctrl-C stops it cleanly and leaves a run that can be resumed.
@@ -103,6 +103,7 @@ def run_pipeline(definition: Definition, options: RunOptions, reporter: Reporter
         definition: A loaded definition.
         options: How to run.
         reporter: Hears what happens.
+        workers: Processes of executors that were started before and stay; by default the run has its own.
 
     Raises:
         UsageError: For wrong options, or a run that another process is doing.
@@ -124,8 +125,9 @@ def run_pipeline(definition: Definition, options: RunOptions, reporter: Reporter
         info = replace(info, environment=storage.keep_text(this_environment().to_json(), ".json"))
         store.begin_run(info.pipeline, run, _run_properties(definition, options, storage, info))
         reporter = Both(reporter, EventLog(storage.events(run)))
-        workers = Workers(storage.log(run, "worker.server"), [(module_name(definition.file), definition.file)])
-        stack.callback(workers.close)
+        if workers is None:
+            workers = Workers(storage.log(run, "worker.server"), [(module_name(definition.file), definition.file)])
+            stack.callback(workers.close)
         launcher = Launcher(store, storage, info, workers, reporter, warm=modules_to_warm(definition.pipeline, info))
         reporter.run_started(info, _selected(definition.pipeline, info), str(storage.log(run, "worker.server").parent))
         progression = _run_nodes(definition.pipeline, launcher, options)

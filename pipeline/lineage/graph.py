@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.artifacts import Artifact
+from pipeline.display import preformatted, titled
 from pipeline.metadata import MetadataStore
 from pipeline.records import Event, EventKind, Execution, ExecutionState
 from pipeline.reports import artifact_as_json, execution_as_json
@@ -52,6 +53,12 @@ class Lineage:
     complete: bool = True
     served: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     frontier: tuple[int, ...] = ()
+
+    def _repr_html_(self) -> str:
+        from pipeline.lineage.text import text_tree  # it draws what this module walks
+
+        title = "made from" if self.direction is Direction.UP else "used for"
+        return titled(title, preformatted("\n".join(text_tree(self))))
 
     def as_json(self) -> dict[str, Any]:
         """Returns what `cauce lineage --json` prints of one direction."""

@@ -17,6 +17,7 @@ from typing import Any
 
 from pipeline.artifacts import Property
 from pipeline.cache import CacheKey, KeyPart
+from pipeline.display import grid, titled
 from pipeline.environment import Environment
 from pipeline.errors import UsageError, did_you_mean
 from pipeline.lineage.query import FieldKind, Id, Value, parse_condition, parse_sort, sorted_by
@@ -53,6 +54,10 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     total: int
+
+    def _repr_html_(self) -> str:
+        rows = [[row.id, *(row.values.get(name) for name in self.columns)] for row in self.rows]
+        return titled(f"{len(self.rows):,} of {self.total:,}", grid(["id", *self.columns], rows))
 
     def as_json(self) -> list[dict[str, Any]]:
         """Returns id and values of each row."""

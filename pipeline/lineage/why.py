@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from pipeline.artifacts import Artifact, ArtifactState
+from pipeline.display import grid, paragraph, titled
 from pipeline.lineage.finding import Found, find_node
 from pipeline.lineage.graph import Direction, producers, walk
 from pipeline.lineage.serving import served_now
@@ -102,6 +103,18 @@ class Explanation:
     answer: tuple[str, ...]
     steps: tuple[Step, ...]
     next: str
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                step.node,
+                step.run,
+                step.verdict or step.state,
+                "; ".join((*step.verdict_reasons, *filter(None, [step.error]), *step.reasons)),
+            )
+            for step in self.steps
+        ]
+        return titled(self.question, *map(paragraph, self.answer), grid(["node", "run", "", "because"], rows))
 
     def as_json(self) -> dict[str, Any]:
         """Returns it as `schemas/cli/why.json` describes it."""
