@@ -139,7 +139,8 @@ def test_every_command_that_a_page_shows_exists_with_its_options(page: Path) -> 
         command, path = COMMANDS["cauce"], "cauce"
         for word in words[1:]:
             if isinstance(command, click.Group) and word.islower() and not word.startswith("-"):
-                path = f"{path} {word}"
+                default = getattr(command, "default", None)  # `cauce lineage NAME` is `cauce lineage show NAME`
+                path = f"{path} {default if default and f'{path} {word}' not in COMMANDS else word}"
                 assert path in COMMANDS, text
                 command = COMMANDS[path]
             elif word.startswith("--"):
@@ -149,7 +150,7 @@ def test_every_command_that_a_page_shows_exists_with_its_options(page: Path) -> 
 
 def _options(path: str) -> list[click.Parameter]:
     """The options of a command; a group without a verb lists."""
-    below = COMMANDS.get(f"{path} list")
+    below = COMMANDS.get(f"{path} list") or COMMANDS.get(f"{path} show")
     return [*COMMANDS[path].params, *(below.params if below else []), click.Option(["--help"])]
 
 

@@ -83,7 +83,7 @@ def test_a_blessed_model_is_explained_from_its_making_to_where_it_is_served(proj
         assert found.question == "Why is this model served?"
         assert found.answer[:3] == (
             f"It is served now at {served}.",
-            "Pushing: pushed: Version 1.",
+            "Pushing: pushed: Version 1",
             "Judging: blessed: auc is 0.9, the bound is 0.8",
         )
         assert [(step.node, step.role) for step in found.steps] == [

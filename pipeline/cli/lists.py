@@ -24,6 +24,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 TIMES = ("created", "started", "ended", "updated")
 _SIZES, _DURATIONS = ("size", "memory"), ("seconds", "age")
 _WIDTH = 60
+_DIGEST_WIDTH = 12
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def cell(name: str, value: Value | None) -> RenderableType:
         if name in TIMES:
             return moment(int(value))
         return size(value) if name in _SIZES else duration(float(value)) if name in _DURATIONS else number(value)
-    return shortened(value, _WIDTH)
+    return value[:_DIGEST_WIDTH] if name == "digest" or name.startswith("code.") else shortened(value, _WIDTH)
 
 
 def values_as_json(row: Row) -> dict[str, Any]:

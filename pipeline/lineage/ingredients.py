@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ from pipeline.artifacts import Artifact
 from pipeline.lineage.graph import Lineage
 from pipeline.records import EventKind, Execution
 from pipeline.reports import InputFile, artifact_as_json, code_of, input_files, libraries_of
+
+_BASELINE = "baseline"
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,13 @@ class Ingredients:
 
 
 def ingredients(lineage: Lineage) -> Ingredients:
-    """Returns what the roots of a walk upwards were made of."""
-    executions = [lineage.executions[id] for id in sorted(lineage.executions)]
+    """Returns what the roots of a walk upwards were made of; not what a model was only compared with."""
+    executions = [lineage.executions[id] for id in sorted(_making(lineage))]
     inputs = {event.execution for event in lineage.events if event.kind is EventKind.INPUT}
-    first = {event.artifact for event in lineage.events if event.kind.is_output and event.execution not in inputs}
-    known = [lineage.artifacts[id] for id in sorted(lineage.artifacts)]
+    near = {execution.id for execution in executions}
+    made = {event.artifact: event.execution for event in lineage.events if event.kind.is_output and event.execution in near}
+    first = {artifact for artifact, execution in made.items() if execution not in inputs}
+    known = [lineage.artifacts[id] for id in sorted(made)]
     files = {file.path: file for execution in executions for file in input_files(execution).values()}
     return Ingredients(
         tuple(artifact for artifact in known if artifact.type_name == "Examples" and artifact.id in first),
@@ -82,6 +87,23 @@ def ingredients(lineage: Lineage) -> Ingredients:
             if execution.verdict
         ),
     )
+
+
+def _making(lineage: Lineage) -> set[int]:
+    """Returns the executions from which a way leads to the roots that is not a comparison with a baseline."""
+    origin = {event.artifact: event.execution for event in lineage.events if event.kind.is_output}
+    inputs: dict[int, list[int]] = defaultdict(list)
+    for event in lineage.events:
+        if event.kind is EventKind.INPUT and not event.key.startswith(_BASELINE):
+            inputs[event.execution].append(event.artifact)
+    found: set[int] = set()
+    waiting = list(lineage.roots)
+    while waiting:
+        execution = origin.get(waiting.pop())
+        if execution is not None and execution not in found:
+            found.add(execution)
+            waiting += inputs[execution]
+    return found
 
 
 def _given(execution: Execution) -> Iterator[tuple[str, Any]]:

@@ -110,7 +110,7 @@ class Explanation:
                 step.node,
                 step.run,
                 step.verdict or step.state,
-                "; ".join((*step.verdict_reasons, *filter(None, [step.error]), *step.reasons)),
+                _sentences((*step.verdict_reasons, *filter(None, [step.error]), *step.reasons)),
             )
             for step in self.steps
         ]
@@ -125,6 +125,11 @@ class Explanation:
             "steps": [step.as_json() for step in self.steps],
             "next": self.next,
         }
+
+
+def _sentences(texts: Iterable[str]) -> str:
+    """Returns sentences as one."""
+    return "; ".join(text.removesuffix(".") for text in texts)
 
 
 def explain(store: MetadataStore, found: Found) -> Explanation:
@@ -218,7 +223,7 @@ def _run(store: MetadataStore, run: Run) -> Explanation:
     steps = tuple(nodes.step(node, _role(node)) for node in telling)
     answer = [f"It {'goes on' if run.state is RunState.RUNNING else f'is {run.state.value}'}{f': {run.reason}' if run.reason else '.'}"]
     verdicts = [node for node in telling if node.execution and node.execution.verdict and node.execution.verdict not in _GOOD]
-    answer += [f"{node.id}: {node.execution.verdict}: {'; '.join(node.execution.verdict_reasons)}" for node in verdicts if node.execution]
+    answer += [f"{node.id}: {node.execution.verdict}: {_sentences(node.execution.verdict_reasons)}" for node in verdicts if node.execution]
     failed = next((node for node in telling if node.state == NodeState.FAILED.value), None)
     following = f"cauce why {run.id}/{(failed or verdicts[0]).id}" if failed or verdicts else f"cauce runs show {run.id}"
     return Explanation(f"run {run.id}", f"Why did run {run.id} of {run.pipeline} end as it did?", tuple(answer), steps, following)
@@ -247,14 +252,14 @@ def _node(store: MetadataStore, run: Run, node: NodeReport) -> Explanation:
 
 def _answer(node: NodeReport, steps: Sequence[Step]) -> tuple[str, ...]:
     known = node.execution
-    told = [known.error.splitlines()[0]] if known is not None and known.error else ["; ".join(node.reasons) or "no reason is recorded"]
+    told = [known.error.splitlines()[0]] if known is not None and known.error else [_sentences(node.reasons) or "no reason is recorded"]
     root = steps[-1] if len(steps) > 1 and steps[-1].role.startswith("because") else None
     if root is not None and (root.reasons or root.error):
         told.append(
-            f"It comes from {root.node}: {root.error.splitlines()[0] if root.error else '; '.join(root.verdict_reasons or root.reasons)}"
+            f"It comes from {root.node}: {root.error.splitlines()[0] if root.error else _sentences(root.verdict_reasons or root.reasons)}"
         )
     if known is not None and known.verdict and node.state != NodeState.SKIPPED.value:
-        told.append(f"It decided: {known.verdict}: {'; '.join(known.verdict_reasons)}")
+        told.append(f"It decided: {known.verdict}: {_sentences(known.verdict_reasons)}")
     return tuple(told)
 
 
@@ -276,7 +281,7 @@ def _execution(store: MetadataStore, execution: Execution) -> Explanation:
         return _node(store, run, node)
     step = _step(execution, "it", [event.artifact for event in store.events_of_executions([execution.id]) if event.kind.is_output])
     question = _QUESTIONS.get(step.state, "Why is {} as it is?").format(execution.node)
-    told = "; ".join(execution.reasons) or execution.error or "no reason is recorded"
+    told = _sentences(execution.reasons) or execution.error or "no reason is recorded"
     return Explanation(f"execution {execution.id}", question, (told,), (step,), f"cauce runs show {execution.run}")
 
 
@@ -291,8 +296,8 @@ def _artifact(store: MetadataStore, artifact: Artifact) -> Explanation:
             name, f"Why is there {name}?", ("Nothing is known of how it was made.",), (), f"cauce artifacts show {artifact.id}"
         )
     explanation = _execution(store, origin)
-    verdict = f"{origin.node} decided: {origin.verdict}: {'; '.join(origin.verdict_reasons)}" if origin.verdict else ""
-    answer = (f"{origin.node} made it in run {origin.run}: {'; '.join(origin.reasons)}", *([verdict] if verdict else []))
+    verdict = f"{origin.node} decided: {origin.verdict}: {_sentences(origin.verdict_reasons)}" if origin.verdict else ""
+    answer = (f"{origin.node} made it in run {origin.run}: {_sentences(origin.reasons)}", *([verdict] if verdict else []))
     return Explanation(name, f"Why is there {name}?", answer, explanation.steps, f"cauce lineage {artifact.id}")
 
 
@@ -322,9 +327,9 @@ def _model(store: MetadataStore, model: Artifact, asked: Artifact) -> Explanatio
     pushed = [use for use in uses if use.verdict in ("pushed", "not pushed")]
     served = served_now(store, walk(store, [model.id or 0], Direction.DOWN)).get(model.id or 0, ())
     answer = [f"It is served now at {', '.join(served)}."] if served else []
-    answer += [f"{last[-1].node}: {last[-1].verdict}: {'; '.join(last[-1].verdict_reasons)}" for last in (pushed, judged) if last]
+    answer += [f"{last[-1].node}: {last[-1].verdict}: {_sentences(last[-1].verdict_reasons)}" for last in (pushed, judged) if last]
     answer += [_unjudged(store, model, origin)] if not uses else []
-    answer += [f"{origin.node} made it in run {origin.run}: {'; '.join(origin.reasons)}"] if origin is not None else []
+    answer += [f"{origin.node} made it in run {origin.run}: {_sentences(origin.reasons)}"] if origin is not None else []
     name = f"{asked.type_name} {asked.id}" + (f" (of Model {model.id})" if asked is not model else "")
     return Explanation(
         name,

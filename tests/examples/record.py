@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from tests.examples.project import REPOSITORY, ExampleProject
-from tests.examples.session import Session
+from tests.examples.session import QUESTIONS, Session
 from tests.sessions import Step, sessions, with_session
 
 
@@ -18,6 +18,7 @@ def record() -> None:
             _record_example(session)
             if name == "taxi":
                 _record_readme(session)
+                _record_questions(session)
 
 
 def _record_example(session: Session) -> None:
@@ -37,6 +38,18 @@ def _record_readme(session: Session) -> None:
     text = with_session(text, "plan", [Step("cauce plan examples/taxi", session.changed.plan.out)])
     text = with_session(text, "help", [Step("cauce --help", session.project.cauce("--help").out)])
     file.write_text(text, encoding="utf-8")
+
+
+def _record_questions(session: Session) -> None:
+    text = QUESTIONS.read_text(encoding="utf-8")
+    for name, steps in sessions(QUESTIONS).items():
+        said = [session.questions[step.command] for step in steps]
+        printed = [
+            Step(step.command, (one.out + one.err).replace(str(session.project.folder), "~/project"))
+            for step, one in zip(steps, said, strict=True)
+        ]
+        text = with_session(text, name, printed)
+    QUESTIONS.write_text(text, encoding="utf-8")
 
 
 def _run(session: Session) -> str:

@@ -18,6 +18,9 @@ CHANGES = {
 """For each example, a text of its `features.py` and another one for it."""
 
 
+QUESTIONS = REPOSITORY / "docs" / "lineage.md"
+
+
 @dataclass(frozen=True)
 class Changed:
     """A run after one line of `features.py` was changed.
@@ -87,6 +90,14 @@ class Session:
             project.features.write_text(before)
         line = before.partition(old)[0].count("\n") + 1 + old.startswith("\n")
         return Changed(line, plan, planned, nodes)
+
+    @cached_property
+    def questions(self) -> dict[str, Said]:
+        """What the commands of `docs/lineage.md` print, after one more run, whose model is not good enough."""
+        project = self._after(self.changed)
+        self._nodes_after(project.run("--set", "trainer.train_steps=20"))
+        steps = [step for steps in sessions(QUESTIONS).values() for step in steps]
+        return {step.command: project.shell(step.command) for step in steps}
 
     def _after(self, earlier: object) -> ExampleProject:
         return self.project

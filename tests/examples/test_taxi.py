@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from tests.examples.project import REPOSITORY
-from tests.examples.session import Session
+from tests.examples.session import QUESTIONS, Session
 from tests.sessions import masked, sessions
 
 pytestmark = pytest.mark.tensorflow
@@ -21,6 +22,20 @@ def test_readme_of_the_project_shows_what_the_commands_print(taxi: Session) -> N
     assert masked(taxi.first.out) == masked(run.printed)
     assert masked(taxi.again.out) == masked(again.printed)
     assert masked(taxi.changed.plan.out) == masked(plan.printed)
+
+
+def test_guide_to_lineage_shows_what_the_commands_print(taxi: Session) -> None:
+    for steps in sessions(QUESTIONS).values():
+        for step in steps:
+            said = taxi.questions[step.command]
+            assert said.code == 0, said.err
+            assert _told(said.out + said.err) == _told(step.printed), step.command
+
+
+def _told(printed: str) -> list[str]:
+    """Returns the lines without numbers, paths and branches, in an order of their own: two nodes that run at once may change places."""
+    lines = (re.sub(r"[│├└─ ]+|served now at \S+/", " ", line) for line in printed.splitlines())
+    return sorted(" ".join(re.sub(r"[\d,.:+-]*\d[\d,.:+-]*|(?<= )[a-z0-9]{12,64}|\b[kM]?B\b", "N", line).split()) for line in lines)
 
 
 def test_each_hour_is_a_slice_of_the_evaluation(taxi: Session) -> None:

@@ -202,6 +202,9 @@ def test_lineage_leads_from_the_last_artifact_to_the_first(showcase: Showcase, c
     (edge,) = [thing["number"] for thing in short["things"] if thing["more"]]
     opened = client.get(f"/artifacts/{showcase.artifacts['PushedModel']}/lineage.json?direction=up&depth=1&open={edge}").json()
     assert len(opened["things"]) == len(short["things"]) + 2
+    (next_edge,) = [thing["number"] for thing in opened["things"] if thing["more"]]
+    further = client.get(f"/artifacts/{showcase.artifacts['PushedModel']}/lineage.json?direction=up&depth=1&open={edge},{next_edge}").json()
+    assert len(further["things"]) == len(opened["things"]) + 2
 
 
 def test_search_leads_to_what_a_person_types(showcase: Showcase, client: TestClient) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.artifacts import Artifact
 from pipeline.lineage.graph import Direction, walk
 from pipeline.metadata import MetadataStore
-from pipeline.records import Event, Execution, Run
+from pipeline.records import Event, Execution, ExecutionState, Run
 from pipeline.reports import timestamp
 from pipeline.resolution import latest_by_node
 
@@ -96,14 +96,14 @@ def _readers(store: MetadataStore, artifacts: Mapping[int, Artifact], made: Iter
     types = {id: artifact.type_name for id, artifact in artifacts.items() if artifact.type_name in _MEASURED}
     used: dict[int, set[str]] = defaultdict(set)
     for event in store.events_of_artifacts(types):
-        if not event.kind.is_output and event.execution not in known and event.key != "baseline_model":
+        if not event.kind.is_output and event.execution not in known and not event.key.startswith("baseline"):
             used[event.execution].add(_MEASURED[types[event.artifact]])
     uses = sorted(used)  # examples that never change may have been reused for years: the first and the latest runs tell it all
     uses = uses if len(uses) <= 2 * _USES else [*uses[:_USES], *uses[-_USES:]]
     events = [event for event in store.events_of_executions(uses) if event.kind.is_output]
     results = {artifact.id: artifact.type_name for artifact in store.artifacts(event.artifact for event in events)}
     wanted = {event.execution for event in events if results.get(event.artifact) in used[event.execution]}
-    return [execution for execution in store.executions(sorted(wanted)) if execution.state.succeeded]
+    return [execution for execution in store.executions(sorted(wanted)) if execution.state is ExecutionState.COMPLETE]
 
 
 def _outputs(store: MetadataStore, executions: Iterable[Execution]) -> dict[Place, tuple[Artifact, ...]]:

@@ -3,6 +3,8 @@ const styles = () => getComputedStyle(document.documentElement);
 const drawn = new Map();
 const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 1e7, 1e8];
 
+const heightOf = (box) => (box.closest(".small") ? 165 : 225); // the legend below takes what it needs
+
 function options(plot, box) {
   const style = styles();
   const colour = (name) => style.getPropertyValue(name).trim();
@@ -13,7 +15,7 @@ function options(plot, box) {
   const whole = plot.x.every(Number.isInteger);
   const range = plot.unit ? [-0.02, 1.02] : undefined;
   return {
-    width: box.clientWidth, height: box.clientHeight - 28, cursor: { y: false, points: { size: 6 } }, legend: { live: true },
+    width: box.clientWidth, height: heightOf(box), cursor: { y: false, points: { size: 6 } }, legend: { live: true },
     scales: { x: { time: false, ...(range && { range }) }, y: { ...(range && { range }) } },
     axes: [axis(plot.x_name, { size: 30, ...(whole && { incrs: WHOLE }) }), axis(plot.y_name, { size: plot.y_name ? 48 : 56 })],
     series: [
@@ -38,7 +40,7 @@ const resized = new ResizeObserver((entries) => {
   for (const { target } of entries) {
     const known = drawn.get(target);
     if (!known) draw(target);
-    else if (known.width !== target.clientWidth) known.setSize({ width: target.clientWidth, height: target.clientHeight - 28 });
+    else if (known.width !== target.clientWidth) known.setSize({ width: target.clientWidth, height: heightOf(target) });
   }
 });
 

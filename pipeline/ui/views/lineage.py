@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.artifacts import Artifact, ArtifactState
-from pipeline.lineage.graph import Direction, Lineage
+from pipeline.lineage.graph import Direction
 from pipeline.records import Event, Execution
 from pipeline.reports import node_state
 from pipeline.ui.graph import Drawing, draw
@@ -96,12 +96,14 @@ def lineage_view(site: Site, id: int, *, direction: str = "both", depth: int = _
     ways = [way for way in Direction if direction in ("both", way.value)]
     walks = [site.ledger.walk([id], way, limit=MOST_EXECUTIONS, depth=depth) for way in ways]
     for way in ways:
-        # What was opened hangs on what is shown: another walk begins at its edge.
-        walks += [site.ledger.walk([further], way, limit=MOST_EXECUTIONS, depth=1) for further in opened if _at_edge(walks, further, way)]
+        for further in opened:
+            # What was opened hangs on what is shown: another walk begins at its edge, and the next one may begin at the edge of that.
+            if any(further in walk.frontier for walk in walks if walk.direction is way):
+                walks.append(site.ledger.walk([further], way, limit=MOST_EXECUTIONS, depth=1))
     artifacts = {number: found for walk in walks for number, found in walk.artifacts.items()}
     executions = {number: found for walk in walks for number, found in walk.executions.items()}
     events = list(dict.fromkeys(event for walk in walks for event in walk.events))
-    edge = {number for walk in walks for number in walk.frontier} - {number for number in opened if _is_shown(walks, number)}
+    edge = {number for walk in walks for number in walk.frontier} - {root for walk in walks for root in walk.roots}
     served = {number for walk in walks for number in walk.served}
     things = [
         *(_artifact(found, root=number == id, more=number in edge, served=number in served) for number, found in sorted(artifacts.items())),
@@ -119,14 +121,6 @@ def lineage_view(site: Site, id: int, *, direction: str = "both", depth: int = _
         drawing=draw([thing.id for thing in things], edges, width=184.0, height=38.0, gap=12.0, between=40.0),
         complete=all(walk.complete for walk in walks[: len(ways)]) or not edge,
     )
-
-
-def _at_edge(walks: Sequence[Lineage], number: int, way: Direction) -> bool:
-    return any(number in walk.frontier for walk in walks if walk.direction is way)
-
-
-def _is_shown(walks: Sequence[Lineage], number: int) -> bool:
-    return any(number in walk.roots for walk in walks)
 
 
 def _edge(event: Event) -> tuple[str, str]:
