@@ -76,6 +76,7 @@ setup(
         "google-api-core<2.26",
         "google-crc32c>=1.5",
         "keras>=3.4,<4",
+        "matplotlib>=3.8",
         "ml-metadata>=1.17,<2",
         "numpy",
         "pandas",
@@ -94,7 +95,7 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.16,<3"],
-        "test": ["import-linter>=2", "mypy>=1.10", "pytest>=8", "pytest-timeout>=2.3", "ruff>=0.6", "jsonschema>=4"],
+        "test": ["import-linter>=2", "mypy>=1.10", "pytest>=8", "pytest-timeout>=2.3", "ruff>=0.6", "jsonschema>=4", "scikit-learn>=1.4"],
     },
     classifiers=[
         "License :: OSI Approved :: Apache Software License",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from components.evaluator.media import media_kind
 from components.evaluator.saved_model import CLASS_OUTPUTS, TRANSFORM_SIGNATURE, ServedModel, load_model, reason_of
 from components.records import read_records
 from pipeline.errors import DataError, did_you_mean
@@ -24,7 +25,13 @@ from pipeline.errors import DataError, did_you_mean
 Vector = npt.NDArray[np.generic]
 
 BATCH_ROWS = 4096
+MEDIA_BATCH_ROWS = 64
+"""Rows that a model sees at once where they hold pictures or sounds, which grow large when it decodes them."""
+
 _FIRST_ROWS = 256
+
+Look = Callable[[Vector, Vector, Sequence[bytes], str, int], None]
+"""Sees labels and predictions of the candidate, the serialized examples, their file, and how many of it came before."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,7 @@ class Layout:
         weight: Name of the weight, empty for none.
         types: The features that are read from the examples, labels included, each with its type: INT, FLOAT or BYTES.
         origins: A value near the mean of the labels, by model.
+        batch_rows: How many rows the models see at once.
     """
 
     models: tuple[ModelLayout, ...]
@@ -67,6 +75,7 @@ class Layout:
     weight: str
     types: tuple[tuple[str, str], ...] = ()
     origins: tuple[float, ...] = ()
+    batch_rows: int = BATCH_ROWS
 
 
 @dataclass(frozen=True)
@@ -100,15 +109,19 @@ class Rows:
     origins: tuple[float, ...] = ()
 
 
-def read_rows(file: Path, layout: Layout) -> Iterator[Rows]:
-    """Yields the rows of one TFRecord file, batch by batch, with the predictions of the models.
+def read_rows(file: Path, layout: Layout, look: Look | None = None) -> Iterator[Rows]:
+    """Yields the rows of one TFRecord file, batch by batch, with the predictions of the models; `look` sees each batch.
 
     Raises:
         DataError: If a row has no label, or one that the model does not know; it names file and record.
     """
     first = 0
-    for records in read_records(file, batch_rows=BATCH_ROWS):
-        yield _evaluate(records, layout, f"{file.parent.name}/{file.name}", first)
+    name = f"{file.parent.name}/{file.name}"
+    for records in read_records(file, batch_rows=layout.batch_rows):
+        rows = _evaluate(records, layout, name, first)
+        if look is not None:
+            look(rows.labels[0], rows.predictions[0], records, name, first)
+        yield rows
         first += len(records)
 
 
@@ -219,12 +232,8 @@ def find_layout(files: Sequence[Path], config: Any, paths: Mapping[str, str], sc
     Raises:
         DataError: If there are no rows, or a label, weight or slice is neither in the examples nor among the transform's outputs.
     """
-    from tensorflow_metadata.proto.v0.schema_pb2 import FeatureType
-
-    records = next((batch for file in files for batch in read_records(file, batch_rows=BATCH_ROWS)), None)
-    if records is None:
-        raise DataError("There are no rows to evaluate.", hint="Choose another split: splits=('eval',).")
-    kinds = _inferred_types(records) if schema is None else {feature.name: FeatureType.Name(feature.type) for feature in schema.feature}
+    records = _first_records(files)
+    kinds = _types(records, schema)
     present = set(kinds)
     models = tuple(_model_layout(spec, paths[spec.name], present, records) for spec in config.model_specs)
     computed = set(load_model(models[0].path).outputs(TRANSFORM_SIGNATURE))
@@ -236,10 +245,47 @@ def find_layout(files: Sequence[Path], config: Any, paths: Mapping[str, str], sc
     raw = wanted - transformed
     parsed = raw | {model.label for model in models if not model.transformed}
     types = tuple((name, kinds[name]) for name in sorted(parsed))
-    layout = Layout(models, tuple(sorted(raw)), tuple(sorted(transformed)), weight, types)
-    first = _evaluate(records[:_FIRST_ROWS], layout, "the first rows", 0)
+    batch_rows = MEDIA_BATCH_ROWS if _hold_media(records[0]) else BATCH_ROWS
+    layout = Layout(models, tuple(sorted(raw)), tuple(sorted(transformed)), weight, types, batch_rows=batch_rows)
+    first = _evaluate(records[: min(_FIRST_ROWS, batch_rows)], layout, "the first rows", 0)
     origins = (np.nan_to_num(labels, posinf=0.0, neginf=0.0).mean() for labels in first.labels)
     return dataclasses.replace(layout, origins=tuple(map(float, origins)))
+
+
+def first_rows(files: Sequence[Path], spec: Any, path: str, schema: Any | None) -> tuple[Layout, Rows]:
+    """Returns the first rows with the predictions of one model, and where these come from; weights and slices are left out.
+
+    Raises:
+        DataError: If there are no rows, or the label is neither in the examples nor among the transform's outputs.
+    """
+    records = _first_records(files)
+    kinds = _types(records, schema)
+    model = _model_layout(spec, path, set(kinds), records)
+    layout = Layout((model,), (), (), "", () if model.transformed else ((model.label, kinds[model.label]),))
+    count = MEDIA_BATCH_ROWS if _hold_media(records[0]) else _FIRST_ROWS
+    return layout, _evaluate(records[:count], layout, "the first rows", 0)
+
+
+def _first_records(files: Sequence[Path]) -> list[bytes]:
+    records = next((batch for file in files for batch in read_records(file, batch_rows=BATCH_ROWS)), None)
+    if records is None:
+        raise DataError("There are no rows to evaluate.", hint="Choose another split: splits=('eval',).")
+    return records
+
+
+def _hold_media(record: bytes) -> bool:
+    """Tells whether a serialized example holds a picture or a sound."""
+    import tensorflow as tf
+
+    features = tf.train.Example.FromString(record).features.feature.values()
+    return any(media_kind(value) for feature in features for value in feature.bytes_list.value[:1])
+
+
+def _types(records: list[bytes], schema: Any | None) -> dict[str, str]:
+    """Returns the type of each feature: INT, FLOAT or BYTES."""
+    from tensorflow_metadata.proto.v0.schema_pb2 import FeatureType
+
+    return _inferred_types(records) if schema is None else {feature.name: FeatureType.Name(feature.type) for feature in schema.feature}
 
 
 def _model_layout(spec: Any, path: str, present: set[str], records: Sequence[bytes]) -> ModelLayout:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.evaluator.results import SliceResult, Value, finite, metric_name, slice_name
+from components.evaluator.subject import UNKNOWN, Subject
 
 MAX_REASONS = 10
 
@@ -67,7 +68,12 @@ class Blessing:
 
 
 def judge(
-    thresholds: Mapping[Any, Iterable[tuple[Any, Any]]], results: list[SliceResult], *, baseline: str | None, against_baseline: bool
+    thresholds: Mapping[Any, Iterable[tuple[Any, Any]]],
+    results: list[SliceResult],
+    *,
+    baseline: str | None,
+    against_baseline: bool,
+    subject: Subject = UNKNOWN,
 ) -> Blessing:
     """Judges a model.
 
@@ -76,13 +82,14 @@ def judge(
         results: The metrics of all slices.
         baseline: Name of the baseline model; None if there is none.
         against_baseline: Whether the author gave bounds against a baseline; without one they are not judged.
+        subject: What is evaluated; it names classes and steps.
     """
     judged = [
         check
         for key, bounds in thresholds.items()
         if baseline is None or key.model_name != baseline
         for spec, bound in bounds
-        for check in _checks(key, spec, bound, results, baseline)
+        for check in _checks(key, metric_name(key, subject), spec, bound, results, baseline)
     ]
     failed = [check for check in judged if not check.passed]
     skipped = against_baseline and baseline is None
@@ -96,14 +103,13 @@ def judge(
     return Blessing(not failed, reasons + first_run, tuple(judged))
 
 
-def _checks(key: Any, spec: Any, bound: Any, results: list[SliceResult], baseline: str | None) -> Iterator[Check]:
+def _checks(key: Any, metric: str, spec: Any, bound: Any, results: list[SliceResult], baseline: str | None) -> Iterator[Check]:
     """Yields the checks of one threshold on all slices that it applies to."""
     from tensorflow_model_analysis.proto import config_pb2
     from tensorflow_model_analysis.slicer.slicer_lib import SingleSliceSpec
 
     changes = isinstance(bound, config_pb2.GenericChangeThreshold)
     rule = _change_rule(bound) if changes else _value_rule(bound)
-    metric = metric_name(key)
     if isinstance(spec, config_pb2.CrossSlicingSpec):
         yield Check(metric, "slices against each other", rule, False, f"{metric}: bounds between slices are not supported.")
         return
