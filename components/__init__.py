@@ -1,7 +1,15 @@
 """The standard components: TFX's names, one declaration each. Importing this loads no heavy library."""
 
 from components.evaluator import Evaluator, Threshold
-from components.example_gen import CsvExampleGen, ImportExampleGen, ParquetExampleGen
+from components.example_gen import (
+    AudioFolderExampleGen,
+    CsvExampleGen,
+    ImageFolderExampleGen,
+    ImportExampleGen,
+    ParquetExampleGen,
+    TextFolderExampleGen,
+    TimeSeriesExampleGen,
+)
 from components.example_validator import ExampleValidator
 from components.importer import Importer
 from components.pusher import Pusher
@@ -12,9 +20,11 @@ from components.trainer import Trainer
 from components.transform import Transform
 
 __all__ = [
+    "AudioFolderExampleGen",
     "CsvExampleGen",
     "Evaluator",
     "ExampleValidator",
+    "ImageFolderExampleGen",
     "ImportExampleGen",
     "ImportSchema",
     "Importer",
@@ -23,7 +33,9 @@ __all__ = [
     "Resolver",
     "SchemaGen",
     "StatisticsGen",
+    "TextFolderExampleGen",
     "Threshold",
+    "TimeSeriesExampleGen",
     "Trainer",
     "Transform",
 ]

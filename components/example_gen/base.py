@@ -27,10 +27,13 @@ class InputDriver(Driver):
     The cache key holds the content of the files and their names relative to the project, not where the project lies.
     """
 
+    allows_empty_files = False
+
     def prepare(self, node: Component, inputs: Mapping[str, tuple[Artifact, ...]], project: Path) -> Prepared:
         """Finds the files of `node`, and fingerprints them."""
         given = node.parameters
-        found = resolve_input(given["input"], span=given["span"], version=given["version"], project=project)
+        empty = self.allows_empty_files
+        found = resolve_input(given["input"], span=given["span"], version=given["version"], project=project, allow_empty=empty)
         return Prepared(
             {**given, "input": found, "span": found.span, "version": found.version},
             (KeyPart("input files", found.fingerprint, str(found)),),
@@ -52,7 +55,7 @@ class FileExampleGen(Component):
             raise self._error(f"span={values['span']} is given, and input has no {{SPAN}}: '{patterns[0].text}'.")
         if values["version"] is not None and not any(pattern.has_version for pattern in patterns):
             raise self._error(f"version={values['version']} is given, and input has no {{VERSION}}: '{patterns[0].text}'.")
-        if values["split_by"] is not None and values["stratify_by"] is not None:
+        if values.get("split_by") is not None and values.get("stratify_by") is not None:
             raise self._error("split_by and stratify_by exclude one another.")
         if isinstance(values["input"], Mapping):
             self._check_given_splits(values["input"])

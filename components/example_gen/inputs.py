@@ -102,7 +102,12 @@ def patterns_of(value: str | Sequence[str] | Mapping[str, str | Sequence[str]]) 
 
 
 def resolve_input(
-    value: str | Sequence[str] | Mapping[str, str | Sequence[str]], *, span: int | None, version: int | None, project: Path
+    value: str | Sequence[str] | Mapping[str, str | Sequence[str]],
+    *,
+    span: int | None,
+    version: int | None,
+    project: Path,
+    allow_empty: bool = False,
 ) -> ResolvedInput:
     """Finds the files of a parameter `input`, selects span and version, and fingerprints the files by content.
 
@@ -111,6 +116,7 @@ def resolve_input(
         span: Number of the span; None for the latest; a negative number counts from the latest, which is -1.
         version: Number of the version within the span, in the same way.
         project: Folder that relative patterns are relative to.
+        allow_empty: Whether a file may be empty.
 
     Raises:
         DataError: If a pattern matches nothing, or a file is empty, unreadable, or in two splits.
@@ -124,7 +130,7 @@ def resolve_input(
     matches = [[match for match in found if match.span in (None, span)] for found in matches]
     version = _choose("version", version, patterns, [[match.version for match in found] for found in matches])
     matches = [[match for match in found if match.version in (None, version)] for found in matches]
-    return ResolvedInput(_groups(patterns, matches, project), span or 0, version)
+    return ResolvedInput(_groups(patterns, matches, project, allow_empty), span or 0, version)
 
 
 def _choose(what: str, wanted: int | None, patterns: Patterns, numbers: Sequence[Sequence[int | None]]) -> int | None:
@@ -148,14 +154,14 @@ def _listed(numbers: Sequence[int]) -> str:
     return shown if len(numbers) <= _SHOWN_NUMBERS else f"..., {shown}"
 
 
-def _groups(patterns: Patterns, matches: Iterable[Sequence[Match]], project: Path) -> tuple[InputGroup, ...]:
+def _groups(patterns: Patterns, matches: Iterable[Sequence[Match]], project: Path, allow_empty: bool) -> tuple[InputGroup, ...]:
     groups: dict[str | None, list[InputFile]] = {}
     seen: dict[Path, str | None] = {}
     for (split, pattern), found in zip(patterns, matches, strict=True):
         files = groups.setdefault(split, [])
         for match in found:
             if match.path not in seen:
-                files.append(_fingerprint(match.path, pattern.folder(project), project))
+                files.append(_fingerprint(match.path, pattern.folder(project), project, allow_empty))
             elif seen[match.path] != split:
                 raise DataError(
                     f"{match.path} would be in split '{seen[match.path]}' and in split '{split}'.",
@@ -165,10 +171,10 @@ def _groups(patterns: Patterns, matches: Iterable[Sequence[Match]], project: Pat
     return tuple(InputGroup(split, tuple(files)) for split, files in groups.items())
 
 
-def _fingerprint(path: Path, folder: Path, project: Path) -> InputFile:
+def _fingerprint(path: Path, folder: Path, project: Path, allow_empty: bool) -> InputFile:
     sha256 = _digested(path)
     size = path.stat().st_size
-    if size == 0:
+    if size == 0 and not allow_empty:
         raise DataError(f"{path} is empty.", hint="Remove it, or write it again.")
     return InputFile(path.relative_to(project if path.is_relative_to(project) else folder).as_posix(), path, size, sha256)
 
