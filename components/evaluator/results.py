@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.evaluator.engine import SliceKey
 from components.evaluator.subject import Subject
-from components.evaluator.views import read_views
+from components.evaluator.views import take_views
 from components.records import read_records
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def summarise(
         "baseline": baseline is not None,
         "slices": [_summary(result, baseline, subject) for result in (*overall, *sorted(shown, key=_order))],
         "slices_left_out": len(slices) - len(shown),
-        **read_views(folder),
+        **take_views(folder),
     }
 
 

@@ -245,7 +245,7 @@ def find_layout(files: Sequence[Path], config: Any, paths: Mapping[str, str], sc
     raw = wanted - transformed
     parsed = raw | {model.label for model in models if not model.transformed}
     types = tuple((name, kinds[name]) for name in sorted(parsed))
-    batch_rows = MEDIA_BATCH_ROWS if _hold_media(records[0]) else BATCH_ROWS
+    batch_rows = _batch_rows(records)
     layout = Layout(models, tuple(sorted(raw)), tuple(sorted(transformed)), weight, types, batch_rows=batch_rows)
     first = _evaluate(records[: min(_FIRST_ROWS, batch_rows)], layout, "the first rows", 0)
     origins = (np.nan_to_num(labels, posinf=0.0, neginf=0.0).mean() for labels in first.labels)
@@ -261,9 +261,9 @@ def first_rows(files: Sequence[Path], spec: Any, path: str, schema: Any | None) 
     records = _first_records(files)
     kinds = _types(records, schema)
     model = _model_layout(spec, path, set(kinds), records)
-    layout = Layout((model,), (), (), "", () if model.transformed else ((model.label, kinds[model.label]),))
-    count = MEDIA_BATCH_ROWS if _hold_media(records[0]) else _FIRST_ROWS
-    return layout, _evaluate(records[:count], layout, "the first rows", 0)
+    types = () if model.transformed else ((model.label, kinds[model.label]),)
+    layout = Layout((model,), (), (), "", types, batch_rows=_batch_rows(records))
+    return layout, _evaluate(records[: min(_FIRST_ROWS, layout.batch_rows)], layout, "the first rows", 0)
 
 
 def _first_records(files: Sequence[Path]) -> list[bytes]:
@@ -273,12 +273,13 @@ def _first_records(files: Sequence[Path]) -> list[bytes]:
     return records
 
 
-def _hold_media(record: bytes) -> bool:
-    """Tells whether a serialized example holds a picture or a sound."""
+def _batch_rows(records: Sequence[bytes]) -> int:
+    """Returns how many rows a model sees at once: few where the first one holds a picture or a sound."""
     import tensorflow as tf
 
-    features = tf.train.Example.FromString(record).features.feature.values()
-    return any(media_kind(value) for feature in features for value in feature.bytes_list.value[:1])
+    features = tf.train.Example.FromString(records[0]).features.feature.values()
+    holds = any(media_kind(value) for feature in features for value in feature.bytes_list.value[:1])
+    return MEDIA_BATCH_ROWS if holds else BATCH_ROWS
 
 
 def _types(records: list[bytes], schema: Any | None) -> dict[str, str]:

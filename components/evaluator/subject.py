@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from components.evaluator.rows import Vector, first_rows
+from components.evaluator.tally import truth_and_scores
 from pipeline.errors import DataError, did_you_mean
 
 Task = Literal["binary", "classes", "regression", "forecast", "other"]
@@ -86,7 +87,7 @@ def find_subject(files: Sequence[Path], spec: Any, path: str, schema: Any | None
         bundle: What the author asks for: `classification`, `regression` or `forecast`; None leaves it to the rows.
 
     Raises:
-        DataError: If the model is of another kind than the author says, or there are no rows.
+        DataError: If the model is of another kind than the author says, its scores are no probabilities, or there are no rows.
     """
     layout, rows = first_rows(files, spec, path, schema)
     labels, predictions, names = rows.labels[0], rows.predictions[0], layout.models[0].classes
@@ -97,6 +98,8 @@ def find_subject(files: Sequence[Path], spec: Any, path: str, schema: Any | None
             f"Received: {_width(labels)} label and {_width(predictions)} values of '{layout.models[0].prediction}' per row.",
             hint="Which output is judged is said by prediction=...; other kinds: classification, regression, forecast.",
         )
+    if task in ("binary", "classes"):
+        truth_and_scores(labels, predictions)  # raises an error here and not in the midst of the rows
     count = 0 if task not in ("binary", "classes") else max(2, _width(predictions))
     classes = tuple(name.decode("utf-8", "replace") for name in names or ()) or tuple(map(str, range(count)))
     finite = [values[np.isfinite(values)] for values in (part.astype(np.float64) for part in (labels, predictions))]
@@ -111,17 +114,18 @@ def _width(values: Vector) -> int:
 
 def _task(labels: Vector, predictions: Vector, named: bool, bundle: str | None) -> Task:
     per_label, per_prediction = _width(labels), _width(predictions)
+    shares = bundle == "classification" or _are_shares(predictions)
     if per_prediction == 1 and per_label == 1:
         if bundle is not None:
             return "binary" if bundle == "classification" else "regression"
-        return "binary" if named or (_within(labels, {0, 1}) and _are_shares(predictions)) else "regression"
+        return "binary" if shares and (named or _within(labels, {0, 1})) else "regression"
     if per_label == 1:
-        return "classes" if _are_numbers_of(labels, per_prediction) else "other"
+        return "classes" if shares and _are_numbers_of(labels, per_prediction) else "other"
     if per_label != per_prediction:
         return "other"
-    if _within(labels, {0, 1}) and (labels.reshape(len(labels), -1).sum(axis=1) == 1).all() and bundle != "forecast":
-        return "classes"
-    return "other" if _within(labels, {0, 1}) and bundle is None else "forecast"
+    if shares and bundle != "forecast" and _within(labels, {0, 1}):
+        return "classes" if (labels.reshape(len(labels), -1).sum(axis=1) == 1).all() else "other"
+    return "forecast"
 
 
 def _within(values: Vector, allowed: set[int]) -> bool:

@@ -1,6 +1,6 @@
 """What is kept of an evaluation besides the metrics, for a person to look at: plots, their pictures, and the worst rows.
 
-They go through a file, `views.json`, since the evaluation may end on another machine; the summary takes them up.
+They go through a file, `views.json`, since the evaluation may end in another process; the summary takes them up, and the file goes.
 """
 
 from __future__ import annotations
@@ -60,9 +60,11 @@ def write_views(plots: Mapping[str, Mapping[str, Any]], worst: Worst, subject: S
     (folder / FILE).write_text(text + "\n", encoding="utf-8")
 
 
-def read_views(folder: Path) -> dict[str, Any]:
-    """Returns what `write_views` wrote; where there was nothing to see, what says so."""
+def take_views(folder: Path) -> dict[str, Any]:
+    """Returns what `write_views` wrote, and removes the file; where there was nothing to see, what says so."""
     file = folder / FILE
     if not file.is_file():
         return {"task": "other", "classes": [], "steps": None, "plots": {}, "pictures": []}
-    return dict(json.loads(file.read_text(encoding="utf-8")))
+    views = dict(json.loads(file.read_text(encoding="utf-8")))
+    file.unlink()
+    return views
