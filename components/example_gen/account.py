@@ -113,13 +113,23 @@ class Account:
             hint="Repair or remove what is named, or leave it out with on_bad_record='skip', which counts and lists it.",
         )
 
-    def found(self, action: OnBadRecord) -> list[Issue]:
+    def found(self) -> list[Issue]:
         """Returns the issues: what the reader found, bad records by category, unusual ones by feature."""
-        return [*self.issues, *self._bad_issues(action), *unusual(self.values)]
+        return [*self.issues, *self._bad_issues(), *unusual(self.values)]
 
-    def _bad_issues(self, action: OnBadRecord) -> Iterable[Issue]:
-        kept = "kept as they are" if action == "keep" else "left out"
+    def extremes(self) -> dict[str, dict[str, Any]]:
+        """Returns, for features that are alike in most records, the lowest and the highest value with the names of some records."""
+        return {
+            feature: {
+                place: {"value": value, "records": known[value].names if len(known) > 1 else []}
+                for place, value in (("lowest", min(known)), ("highest", max(known)))
+            }
+            for feature, known in self.values.items()
+        }
+
+    def _bad_issues(self) -> Iterable[Issue]:
         for category, count in sorted(self.bad_count.items()):
+            kept = "left out" if category in self.dropped else "kept as they are"
             records = tuple(str(record) for record in self.bad if record.category == category)[:MOST_LISTED]
             yield Issue(IssueKind.BAD_RECORD, f"{count:,} bad record{'s' * (count > 1)} ({category}), {kept}.", count, records)
 
@@ -138,7 +148,7 @@ def unusual(values: Mapping[str, Mapping[float, Seen]]) -> list[Issue]:
         usual, seen = max(known.items(), key=lambda item: item[1].count)
         middle = _median(known)
         if seen.count >= _USUAL_SHARE * total:
-            others, expected = [value for value in known if value != usual], f"{usual:g} in {seen.count / total:.2%} of the records"
+            others, expected = [value for value in known if value != usual], f"{seen.count / total:.2%} have {usual:g}".replace("%", " %")
         else:
             others = [value for value in known if value >= _FACTOR * middle or value * _FACTOR <= middle]
             expected = f"the median is {middle:g}"

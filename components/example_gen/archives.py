@@ -13,7 +13,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any, cast
 
 from pipeline.errors import DataError
@@ -21,6 +21,7 @@ from pipeline.errors import DataError
 _TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 ARCHIVE_SUFFIXES = (*_TAR_SUFFIXES, ".zip")
 _COMPRESSED: dict[bytes, Callable[[Path], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+_DAMAGES = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 _BUFFER_BYTES = 1 << 18
 _MOST_BYTES = 1 << 30  # a record of TFRecord, and a protocol buffer, hold 2 GiB at most
 
@@ -44,20 +45,17 @@ def read_members(path: Path, is_wanted: Callable[[str], bool], folders: set[str]
     members = _zip_members if path.name.lower().endswith(".zip") else _tar_members
     try:
         for name, content in members(path, is_wanted, folders):
-            # What packers of macOS leave beside the files; hidden files of folders are not read either.
-            if not any(part.startswith(".") and part not in (".", "..") or part == "__MACOSX" for part in PurePosixPath(name).parts):
+            if not _is_hidden(name):
                 yield name.removeprefix("./"), content
-    except (
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        zlib.error,
-        lzma.LZMAError,
-        EOFError,
-        OSError,
-        RuntimeError,
-        NotImplementedError,
-    ) as error:
+    except (*_DAMAGES, EOFError, OSError, RuntimeError, NotImplementedError) as error:
         raise DataError(f"{path} cannot be read as an archive: {error or type(error).__name__}.", hint="Copy or make it again.") from error
+
+
+def _is_hidden(name: str) -> bool:
+    """Tells whether a member is hidden, as files of folders are that are not read either, or left by the packer of macOS."""
+    if "/." not in name and not name.startswith((".", "__MACOSX/")):
+        return False
+    return any(part.startswith(".") and part not in (".", "..") for part in name.split("/")) or name.startswith("__MACOSX/")
 
 
 def _tar_members(path: Path, is_wanted: Callable[[str], bool], folders: set[str]) -> Iterator[tuple[str, bytes | None]]:

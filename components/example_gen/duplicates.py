@@ -56,7 +56,7 @@ class DigestWriter:
         if isinstance(origin, str):
             self._names.write(f"{self._rows}\t{first}\t{origin}\n")
         else:
-            self._names.writelines(f"{row}\t\t{name}\n" for row, name in enumerate(origin, self._rows))
+            self._names.write("".join([f"{row}\t\t{name}\n" for row, name in enumerate(origin, self._rows)]))
         self._rows += count
 
     def close(self) -> None:

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from components.example_gen.files_reader import BadContentError, FileKind, Value
 
 _LARGE_SIDE = 512  # of JPEGs from here on an eighth of the resolution is decoded, which reads the file as far
+_MOST_PIXELS = 1 << 26
+_MARKER = 0xFF
+_FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended and progressive
 _BLOCK_FRAMES = 1 << 16
 
 
@@ -28,19 +31,57 @@ class ImageKind(FileKind):
 
     def inspect(self, data: bytes) -> tuple[bytes, dict[str, Value]]:
         """Decodes a picture."""
-        from PIL import Image
+        found = _decode_jpeg(data) or _decode(data)
+        return data, dict(zip(self.fields, found, strict=True))
 
-        try:
-            with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "BMP", "GIF")) as image:
-                (width, height), form = image.size, image.format or ""
-                channels = len(image.getbands()) if image.mode != "P" else 3
-                if form in ("JPEG", "MPO") and min(width, height) >= _LARGE_SIDE:
-                    image.draft(None, (width // 8, height // 8))
-                image.load()
-        except (OSError, SyntaxError, ValueError, ArithmeticError, IndexError, KeyError, TypeError, Image.DecompressionBombError) as error:
-            raise BadContentError(_image_problem(data, error)) from error
-        form = "jpeg" if form == "MPO" else form.lower()
-        return data, {"image/format": form.encode(), "image/width": width, "image/height": height, "image/channels": channels}
+
+def _decode_jpeg(data: bytes) -> tuple[bytes, int, int, int] | None:
+    """Decodes a common JPEG in half the time of `_decode`; None for any other, or if it fails."""
+    from PIL import Image
+
+    size = _jpeg_size(data)
+    if size is None:
+        return None
+    width, height, channels = size
+    scale = 8 if min(width, height) >= _LARGE_SIDE else 1
+    mode = "RGB" if channels == 3 else "L"
+    try:
+        Image.frombytes(mode, (-(-width // scale), -(-height // scale)), data, "jpeg", mode, "", scale, 0)
+    except (OSError, ValueError, SyntaxError):
+        return None
+    return b"jpeg", width, height, channels
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int, int] | None:
+    """Returns width, height and channels of a JPEG of 8 bits in gray or colour, from its frame header (ITU T.81, B.2.2)."""
+    if data[:3] != b"\xff\xd8\xff":
+        return None
+    place, end = 2, len(data) - 9
+    while place < end and data[place] == _MARKER:
+        marker = data[place + 1]
+        if marker in _FRAMES:
+            height, width = int.from_bytes(data[place + 5 : place + 7], "big"), int.from_bytes(data[place + 7 : place + 9], "big")
+            usual = data[place + 4] == 8 and data[place + 9] in (1, 3) and 0 < width * height <= _MOST_PIXELS and height > 0
+            return (width, height, data[place + 9]) if usual else None
+        if marker < 0xC0 or 0xD0 <= marker <= 0xDA:
+            return None
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return None
+
+
+def _decode(data: bytes) -> tuple[bytes, int, int, int]:
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "BMP", "GIF")) as image:
+            (width, height), form = image.size, image.format or ""
+            channels = len(image.getbands()) if image.mode != "P" else 3
+            if form in ("JPEG", "MPO") and min(width, height) >= _LARGE_SIDE:
+                image.draft(None, (width // 8, height // 8))
+            image.load()
+    except (OSError, SyntaxError, ValueError, ArithmeticError, IndexError, KeyError, TypeError, Image.DecompressionBombError) as error:
+        raise BadContentError(_image_problem(data, error)) from error
+    return (b"jpeg" if form == "MPO" else form.lower().encode()), width, height, channels
 
 
 def _image_problem(data: bytes, error: Exception) -> str:

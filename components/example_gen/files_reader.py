@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
 from components.example_gen.account import MOST_LISTED, Account, BadRecord, OnBadRecord
@@ -68,10 +67,14 @@ class Table:
     Attributes:
         types: Type of each column.
         rows: The values by path.
+        name: How the table's file is called.
+        missing: The paths at which there is no file.
     """
 
     types: Mapping[str, str]
     rows: Mapping[str, tuple[Value | None, ...]]
+    name: str = ""
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,15 +96,13 @@ class FileReader(FilesReader):
         on_bad_record: What becomes of a bad one.
         require: Values, or ranges of them, that features must have.
         table: Further features, and which files are records; None for all.
-        empty_folders: Folders that should hold files of a class and hold none.
     """
 
     kind: FileKind
     pattern: str | None
     on_bad_record: OnBadRecord = "fail"
-    require: Mapping[str, Value | tuple[float, float]] = field(default_factory=dict)
+    require: Mapping[str, Any] = field(default_factory=dict)
     table: Table | None = None
-    empty_folders: tuple[str, ...] = ()
 
     @cached_property
     def names(self) -> NamePattern | None:
@@ -174,7 +175,7 @@ class FileReader(FilesReader):
         for file in files:
             if is_archive(file.name):
                 yield from self._members(file, others)
-            elif self._is_wanted(file.name):
+            elif self._is_wanted(file.name) and self._is_in_table(printable(file.name)):
                 yield Item(printable(file.name), file), file.size
             else:
                 others.append(printable(file.name))
@@ -184,21 +185,24 @@ class FileReader(FilesReader):
         used: set[str] = set()
         for member, data in read_members(file.path, self._is_wanted, folders):
             name = printable(f"{file.name}/{member}")
-            used.update(map(str, PurePosixPath(member).parents))
-            if data is None:
+            used.add(member.rpartition("/")[0])
+            if data is None or not self._is_in_table(name):
                 others.append(name)
             else:
                 yield Item(name, data=data), len(data)
-        for folder in sorted(folders - used):
-            others.append(printable(f"{file.name}/{folder}/"))
+        above = {folder.rpartition("/")[0] for folder in folders}
+        others += [printable(f"{file.name}/{folder}/") for folder in sorted(folders - used - above)]
 
     def _is_wanted(self, name: str) -> bool:
         return name.lower().endswith(self.kind.suffixes)
 
+    def _is_in_table(self, name: str) -> bool:
+        return self.table is None or name in self.table.rows
+
     def _nothing(self, files: Sequence[InputFile], others: Sequence[str]) -> DataError:
         kinds = ", ".join(self.kind.suffixes)
         return DataError(
-            f"There is no {self.kind.noun} among {len(files):,} files: their names end with none of {kinds}.",
+            f"There is no {self.kind.noun} among the files: no name ends with one of {kinds}.",
             hint=f"They are {named(others, len(others), 3)}." if others else "The archives hold no files.",
         )
 
@@ -249,25 +253,26 @@ class FileReader(FilesReader):
         except BadContentError as error:
             return digest.digest(), row, BadRecord(item.name, "does not decode", str(error))
         row |= fields
+        if self.table is not None:
+            row |= dict(zip(self.table.types, self.table.rows[item.name], strict=True))
         return digest.digest(), row, bad or self._not_as_required(item.name, row)
 
     def _not_as_required(self, name: str, row: Mapping[str, Any]) -> BadRecord | None:
         for feature, wanted in self.require.items():
-            value = row.get(feature)
+            value = row[feature].decode() if isinstance(row[feature], bytes) else row[feature]
             low, high = wanted if isinstance(wanted, tuple) else (wanted, wanted)
-            shown = f"{low} to {high}" if isinstance(wanted, tuple) else f"{wanted}"
-            wrong = value is None or (not low <= value <= high if not isinstance(value, bytes) else value.decode() != wanted)
-            if wrong:
-                return BadRecord(
-                    name, "not as required", f"{feature} is {value if not isinstance(value, bytes) else value.decode()}, not {shown}"
-                )
+            if not low <= value <= high:
+                shown = f"{low} to {high}" if isinstance(wanted, tuple) else f"{wanted}"
+                return BadRecord(name, "not as required", f"{feature} is {value}, not {shown}")
         return None
 
     def _other_files(self, names: Sequence[str]) -> Iterator[Issue]:
         empty = [name for name in names if name.endswith("/")]
-        others = [name for name in names if not name.endswith("/")]
+        table = f"/{self.table.name}" if self.table is not None else "/"
+        others = [name for name in names if not name.endswith(("/", table))]
         if others:
-            text = f"{len(others):,} file{'s are' if len(others) > 1 else ' is'} no {self.kind.noun} by name, and left out."
+            why = f"no {self.kind.noun} by name" + ("" if self.table is None else ", or not in the table")
+            text = f"{len(others):,} file{'s are' if len(others) > 1 else ' is'} {why}, and left out."
             yield Issue(IssueKind.OTHER_FILE, text, len(others), tuple(others[:MOST_LISTED]))
         if empty:
             yield empty_classes(self.kind.noun, empty)
@@ -275,7 +280,7 @@ class FileReader(FilesReader):
 
 def empty_classes(noun: str, folders: Sequence[str]) -> Issue:
     """Returns the issue of folders without a file."""
-    text = f"{len(folders):,} folder{'s hold' if len(folders) > 1 else ' holds'} no {noun}: {named(folders, len(folders), 5)}."
+    text = f"{len(folders):,} folder{'s hold' if len(folders) > 1 else ' holds'} no {noun}."
     return Issue(IssueKind.EMPTY_CLASS, text, len(folders), tuple(folders[:MOST_LISTED]))
 
 

@@ -3,97 +3,27 @@
 from __future__ import annotations
 
 import codecs
-import copy
-import dataclasses
-import glob
-import os
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from components.example_gen.account import OnBadRecord
-from components.example_gen.base import DEFAULT_SPLITS, FileExampleGen, InputDriver, InputPattern, resolved
+from components.example_gen.account import Account, BadRecord, OnBadRecord
+from components.example_gen.base import DEFAULT_SPLITS, FileExampleGen, InputPattern, resolved
 from components.example_gen.file_kinds import AudioKind, ImageKind, TextKind
 from components.example_gen.file_names import NamePattern
+from components.example_gen.file_table import load_table
 from components.example_gen.files_reader import FileKind, FileReader, empty_classes
-from components.example_gen.inputs import ResolvedInput
+from components.example_gen.folder_driver import FolderDriver, ResolvedFolders
 from components.example_gen.writing import OutputOptions, write_examples
-from pipeline.artifacts import Artifact, Examples
-from pipeline.component import Component, Output
+from pipeline.artifacts import Examples
+from pipeline.component import Output
 from pipeline.context import Context
-from pipeline.driver import KeyPart, Prepared
 from pipeline.errors import did_you_mean
-from pipeline.hashing import digest
 
 Requirement = dict[str, int | float | str | tuple[float, float]]
 """For features, the value that each record must have, or the lowest and the highest one."""
 
 NOTHING: Requirement = {}
-
-_PART = re.compile(r"\{[^{}]*\}")
-
-
-@dataclass(frozen=True)
-class ResolvedFolders(ResolvedInput):
-    """The files of folders and archives.
-
-    Attributes:
-        empty_folders: Folders below them that hold no file.
-    """
-
-    empty_folders: tuple[str, ...] = ()
-
-
-class FolderDriver(InputDriver):
-    """Takes a folder in a pattern for all files below it, and looks for folders that hold none."""
-
-    allows_empty_files = True
-
-    def prepare(self, node: Component, inputs: Mapping[str, tuple[Artifact, ...]], project: Path) -> Prepared:
-        """Finds the files of `node`, and fingerprints them."""
-        expanded = copy.copy(node)
-        expanded.parameters = {**node.parameters, "input": _with_folders(node.parameters["input"], project)}
-        prepared = super().prepare(expanded, inputs, project)
-        found = resolved(prepared.parameters["input"])
-        values = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
-        folders = ResolvedFolders(**values, empty_folders=tuple(_empty_folders(node.parameters["input"], found, project)))
-        parts = prepared.parts + ((KeyPart("empty folders", digest(folders.empty_folders)),) if folders.empty_folders else ())
-        return dataclasses.replace(prepared, parameters={**prepared.parameters, "input": folders}, parts=parts)
-
-
-def _with_folders(value: Any, project: Path) -> Any:
-    """Returns the patterns of an input, with one for the files below each pattern that matches a folder."""
-    if isinstance(value, Mapping):
-        return {split: _with_folders(given, project) for split, given in value.items()}
-    texts = (value,) if isinstance(value, str) else tuple(value)
-    expanded: list[str] = []
-    for text in texts:
-        found = _matches(text, project)
-        expanded += [text] if not found or any(not path.is_dir() for path in found) else []
-        expanded += [f"{text.rstrip('/')}/**/*"] if any(path.is_dir() for path in found) else []
-    return tuple(expanded)
-
-
-def _matches(text: str, project: Path) -> list[Path]:
-    pattern = os.path.normpath(Path(_PART.sub("*", text)).expanduser())
-    return [project / name for name in sorted(glob.glob(pattern, root_dir=project, recursive=True))]  # noqa: PTH207
-
-
-def _empty_folders(value: Any, found: ResolvedInput, project: Path) -> Iterator[str]:
-    """Yields the folders without a file, below those folders of the input from which a file is read."""
-    used = {str(folder) for file in found.files for folder in file.path.parents}
-    values = value.values() if isinstance(value, Mapping) else [value]
-    for text in [text for given in values for text in ((given,) if isinstance(given, str) else given)]:
-        for folder in _matches(text, project):
-            if str(folder) not in used or not folder.is_dir():
-                continue
-            for path, names, _ in os.walk(folder):
-                names[:] = sorted(name for name in names if not name.startswith("."))
-                if path not in used:
-                    names.clear()
-                    yield f"{os.path.relpath(path, project) if folder.is_relative_to(project) else path}/"
+_LABEL_FROM_FOLDER = "{label}/*"
 
 
 class FolderExampleGen(FileExampleGen):
@@ -105,29 +35,34 @@ class FolderExampleGen(FileExampleGen):
     def validate(self) -> None:
         """Checks the parameters."""
         super().validate()
-        pattern = self.parameters["names"]
-        known = [*self.kind.fields, f"{self.kind.noun}/bytes", f"{self.kind.noun}/filename", self.kind.content]
-        if pattern is not None:
-            taken = sorted(set(NamePattern(pattern).fields) & set(known))
+        size = f"{self.kind.noun}/bytes"
+        if self.parameters["names"]:
+            taken = sorted({*self.kind.fields, self.kind.content} & set(NamePattern(self.parameters["names"]).fields))
             if taken:
                 raise self._error(f"names: '{taken[0]}' is a feature of its own. Give the field another name.")
+        types = {**self.kind.fields, size: "int64"}
         for feature, wanted in self.parameters["require"].items():
-            numeric = self.kind.fields.get(feature, "int64" if feature == f"{self.kind.noun}/bytes" else None)
-            if numeric is None:
-                raise self._error(f"require: there is no feature '{feature}'.{did_you_mean(feature, [*self.kind.fields, known[-3]])}")
-            if isinstance(wanted, str) is not (numeric == "bytes") or (isinstance(wanted, tuple) and wanted[0] > wanted[1]):
-                raise self._error(
-                    f"require: '{feature}' expects a {'text' if numeric == 'bytes' else 'number, or (lowest, highest)'}. Received: {wanted!r}"
-                )
+            if feature not in types:
+                raise self._error(f"require: there is no feature '{feature}'.{did_you_mean(feature, types)}")
+            is_text = types[feature] == "bytes"
+            if isinstance(wanted, str) is not is_text or (isinstance(wanted, tuple) and wanted[0] > wanted[1]):
+                expected = "a text" if is_text else "a number, or (lowest, highest)"
+                raise self._error(f"require: '{feature}' expects {expected}. Received: {wanted!r}")
 
     def write(self, context: Context, examples: Examples, kind: FileKind, values: Mapping[str, Any]) -> None:
         """Reads the files and writes the splits."""
         found = resolved(values["input"])
         context.progress(f"reading {found}")
-        empty = found.empty_folders if isinstance(found, ResolvedFolders) else ()
-        reader = FileReader(kind, values["names"], values["on_bad_record"], values["require"])
+        table = load_table(found.files, values["table"], kind) if values["table"] is not None else None
+        names = values["names"] if values["names"] is not None or table is not None else _LABEL_FROM_FOLDER
+        reader = FileReader(kind, names or None, values["on_bad_record"], values["require"], table)
         options = OutputOptions(values["splits"], values["split_by"], values["stratify_by"], values["shards"], values["on_bad_record"])
-        write_examples(context, examples, found, reader, options, issues=[empty_classes(kind.noun, empty)] if empty else [])
+        known = Account()
+        if isinstance(found, ResolvedFolders):
+            known.issues.append(empty_classes(kind.noun, found.empty_folders))
+        for path in table.missing if table is not None else ():
+            known.add_bad(BadRecord(path, "no such file", "the table names it, and there is no such file"), "skip")
+        write_examples(context, examples, found, reader, options, known=known)
 
 
 class ImageFolderExampleGen(FolderExampleGen):
@@ -138,35 +73,40 @@ class ImageFolderExampleGen(FolderExampleGen):
     that one that is cut off is found here.
 
     Outputs:
-        examples: `Split-<name>/data_tfrecord-*.gz`; rows per split, features, bad, unusual and equal records in its summary.
+        examples: `Split-<name>/data_tfrecord-*.gz`; rows per split, features, bad, unusual and equal records in its summary, all bad
+            ones in `bad_records.jsonl`.
 
     Args:
-        input: Pattern of folders, archives or files, several patterns, or a dict of split to pattern: `data/signs/*.tar`, `data/signs`. Of a folder all
-            files below it are read, of an archive all members; files with other names are left out and listed. `{SPAN}`, `{VERSION}`
-            and wildcards as in `CsvExampleGen`.
+        input: Pattern of folders, archives or files, several patterns, or a dict of split to pattern, with `{SPAN}` and the others as
+            in `CsvExampleGen`. Of a folder all files below it are read, of an archive all members; what is no picture by its name
+            is left out and listed.
         names: What the last parts of a path say: each field in braces becomes a feature. `{label}/*` takes the label from the folder
-            of the file, `{label}_{speaker}_{take:int}.wav` three features from its name. None for nothing. Default: `{label}/*`.
+            of the file, `{label}_{person}_{take:int}.jpg` three features from its name. Empty for nothing. Default: None, which is
+            `{label}/*` unless there is a table.
+        table: Name of a CSV file among those of the input, or in the archive: its column `path` names files, relative to it, and each
+            further column, such as `label`, becomes a feature. Files that it does not name are left out and listed. Default: None.
         splits: Names and weights of the splits. Default: two of three files in `train`, one in `eval`. A file's split comes from a
             hash of its content, so that equal files are in one split whatever they are called.
-        split_by: A feature whose hash is taken instead, such as a speaker; files with the same value are in one split. Default: None.
+        split_by: A feature whose hash is taken instead, such as `person`; files with the same value are in one split. Default: None.
         stratify_by: A feature, such as `label`: each of its classes is divided in the exact proportions. Default: None.
         span: Number of the span to read; a negative one counts from the latest, -1. Default: None, the latest.
         version: Number of the version within the span, in the same way. Default: None, the latest.
         shards: Files per split. Default: None, one per 64 MiB before compression.
         on_bad_record: What becomes of a file that does not decode, has a name from which no label can be told, or is not as
-            required: `fail` names them all, `skip` leaves them out, counted and listed in `bad_records.jsonl`, `keep` stores them
-            without what could not be told. Default: `fail`.
-        require: Values, or lowest and highest ones, that features must have: `{"image/width": (32, 512), "image/format": "jpeg"}`. Default: none.
+            required: `fail` names them all, `skip` leaves them out, counted and listed, `keep` stores them without what could not be
+            told. Default: `fail`.
+        require: Values that features must have, or the lowest and the highest one:
+            `{"image/format": "jpeg", "image/width": (32, 512)}`. Default: none.
 
     Raises:
-        DataError: If a pattern matches nothing, no file is an image, an archive is damaged, a record is bad (with `fail`), a file changes
+        DataError: If a pattern matches nothing, no file is a picture, an archive is damaged, a record is bad (with `fail`), a file changes
             meanwhile, or a split gets no record.
 
     Example:
-        examples = ImageFolderExampleGen(input="data/signs/span-{SPAN}", stratify_by="label", on_bad_record="skip")
+        examples = ImageFolderExampleGen(input="data/signs/*.tar.gz", stratify_by="label", on_bad_record="skip")
     """
 
-    needs = ("PIL.Image", "google_crc32c", "numpy", "pandas", "pyarrow.compute")
+    needs = ("PIL.Image", "PIL.JpegImagePlugin", "google_crc32c", "numpy", "pandas", "pyarrow.compute")
     libraries = ("pillow", "pyarrow")
     kind = ImageKind()
 
@@ -176,7 +116,8 @@ class ImageFolderExampleGen(FolderExampleGen):
         examples: Output[Examples],
         *,
         input: InputPattern,
-        names: str | None = "{label}/*",
+        names: str | None = None,
+        table: str | None = None,
         splits: dict[str, int] = DEFAULT_SPLITS,
         split_by: str | None = None,
         stratify_by: str | None = None,
@@ -194,28 +135,24 @@ class TextFolderExampleGen(FolderExampleGen):
     """Reads text files, each of which is one record, from folders or from `.tar`, `.tar.gz` and `.zip`, which are not unpacked.
 
     Features: `text` (as UTF-8), `text/characters`, `text/bytes` (the size of the file), `text/filename` (relative to the project), and
-    `label`. Texts that are rows of a table are read by `CsvExampleGen`, with `delimiter` and `quoting`.
+    `label`. Texts that are rows of a table are read by `CsvExampleGen`, with its `delimiter` and `quoting`.
 
     Outputs:
-        examples: `Split-<name>/data_tfrecord-*.gz`; rows per split, features, bad, unusual and equal records in its summary.
+        examples: `Split-<name>/data_tfrecord-*.gz`; rows per split, features, bad, unusual and equal records in its summary, all bad
+            ones in `bad_records.jsonl`.
 
     Args:
-        input: Pattern of folders, archives or files, several patterns, or a dict of split to pattern: `data/reviews/*.tar.gz`, `data/reviews`. Of a folder all
-            files below it are read, of an archive all members; files with other names are left out and listed. `{SPAN}`, `{VERSION}`
-            and wildcards as in `CsvExampleGen`.
-        names: What the last parts of a path say: each field in braces becomes a feature. `{label}/*` takes the label from the folder
-            of the file, `{label}_{speaker}_{take:int}.wav` three features from its name. None for nothing. Default: `{label}/*`.
-        splits: Names and weights of the splits. Default: two of three files in `train`, one in `eval`. A file's split comes from a
-            hash of its content, so that equal files are in one split whatever they are called.
-        split_by: A feature whose hash is taken instead, such as a speaker; files with the same value are in one split. Default: None.
+        input: Pattern of folders, archives or files, several patterns, or a dict of split to pattern; see `ImageFolderExampleGen`.
+        names: What the last parts of a path say; see there. Default: None, which is `{label}/*` unless there is a table.
+        table: Name of a CSV file with a column `path` and further features, among the files; see there. Default: None.
+        splits: Names and weights of the splits. Default: two of three files in `train`, one in `eval`, by a hash of their content.
+        split_by: A feature whose hash is taken instead; files with the same value are in one split. Default: None.
         stratify_by: A feature, such as `label`: each of its classes is divided in the exact proportions. Default: None.
         span: Number of the span to read; a negative one counts from the latest, -1. Default: None, the latest.
         version: Number of the version within the span, in the same way. Default: None, the latest.
         shards: Files per split. Default: None, one per 64 MiB before compression.
-        on_bad_record: What becomes of a file that does not decode, has a name from which no label can be told, or is not as
-            required: `fail` names them all, `skip` leaves them out, counted and listed in `bad_records.jsonl`, `keep` stores them
-            without what could not be told. Default: `fail`.
-        require: Values, or lowest and highest ones, that features must have: `{"text/characters": (1, 10_000)}`. Default: none.
+        on_bad_record: What becomes of a bad file: `fail`, `skip` or `keep`; see `ImageFolderExampleGen`. Default: `fail`.
+        require: Values that features must have, or the lowest and the highest one: `{"text/characters": (1, 10_000)}`. Default: none.
         encoding: Encoding of the files. Default: UTF-8, with or without a byte order mark.
 
     Raises:
@@ -244,7 +181,8 @@ class TextFolderExampleGen(FolderExampleGen):
         examples: Output[Examples],
         *,
         input: InputPattern,
-        names: str | None = "{label}/*",
+        names: str | None = None,
+        table: str | None = None,
         splits: dict[str, int] = DEFAULT_SPLITS,
         split_by: str | None = None,
         stratify_by: str | None = None,
@@ -267,32 +205,30 @@ class AudioFolderExampleGen(FolderExampleGen):
     decoded once, so that one that is cut off is found here.
 
     Outputs:
-        examples: `Split-<name>/data_tfrecord-*.gz`; rows per split, features, bad, unusual and equal records in its summary.
+        examples: `Split-<name>/data_tfrecord-*.gz`; rows per split, features, bad, unusual and equal records in its summary, all bad
+            ones in `bad_records.jsonl`.
 
     Args:
-        input: Pattern of folders, archives or files, several patterns, or a dict of split to pattern: `data/spoken_digits/*.tar`, `data/spoken_digits`. Of a folder all
-            files below it are read, of an archive all members; files with other names are left out and listed. `{SPAN}`, `{VERSION}`
-            and wildcards as in `CsvExampleGen`.
-        names: What the last parts of a path say: each field in braces becomes a feature. `{label}/*` takes the label from the folder
-            of the file, `{label}_{speaker}_{take:int}.wav` three features from its name. None for nothing. Default: `{label}/*`.
-        splits: Names and weights of the splits. Default: two of three files in `train`, one in `eval`. A file's split comes from a
-            hash of its content, so that equal files are in one split whatever they are called.
-        split_by: A feature whose hash is taken instead, such as a speaker; files with the same value are in one split. Default: None.
+        input: Pattern of folders, archives or files, several patterns, or a dict of split to pattern; see `ImageFolderExampleGen`.
+        names: What the last parts of a path say; see there. Default: None, which is `{label}/*` unless there is a table.
+        table: Name of a CSV file with a column `path` and further features, among the files; see there. Default: None.
+        splits: Names and weights of the splits. Default: two of three files in `train`, one in `eval`, by a hash of their content.
+        split_by: A feature whose hash is taken instead; files with the same value are in one split. Default: None.
         stratify_by: A feature, such as `label`: each of its classes is divided in the exact proportions. Default: None.
         span: Number of the span to read; a negative one counts from the latest, -1. Default: None, the latest.
         version: Number of the version within the span, in the same way. Default: None, the latest.
         shards: Files per split. Default: None, one per 64 MiB before compression.
-        on_bad_record: What becomes of a file that does not decode, has a name from which no label can be told, or is not as
-            required: `fail` names them all, `skip` leaves them out, counted and listed in `bad_records.jsonl`, `keep` stores them
-            without what could not be told. Default: `fail`.
-        require: Values, or lowest and highest ones, that features must have: `{"audio/sample_rate": 8000, "audio/seconds": (0.1, 5.0)}`. Default: none.
+        on_bad_record: What becomes of a bad file: `fail`, `skip` or `keep`; see `ImageFolderExampleGen`. Default: `fail`.
+        require: Values that features must have, or the lowest and the highest one: `{"audio/sample_rate": 8000}`. Default: none.
 
     Raises:
         DataError: If a pattern matches nothing, no file is a sound, an archive is damaged, a record is bad (with `fail`), a file changes
             meanwhile, or a split gets no record.
 
     Example:
-        examples = AudioFolderExampleGen(input="data/digits", names="{label}_{speaker}_{take:int}.wav", split_by="speaker")
+        examples = AudioFolderExampleGen(
+            input="data/spoken_digits/*.tar.gz", names="{label}_{speaker}_{take:int}.wav", split_by="speaker"
+        )
     """
 
     needs = ("google_crc32c", "numpy", "pandas", "pyarrow.compute", "soundfile")
@@ -305,7 +241,8 @@ class AudioFolderExampleGen(FolderExampleGen):
         examples: Output[Examples],
         *,
         input: InputPattern,
-        names: str | None = "{label}/*",
+        names: str | None = None,
+        table: str | None = None,
         splits: dict[str, int] = DEFAULT_SPLITS,
         split_by: str | None = None,
         stratify_by: str | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from components.example_gen.patterns import Match, Pattern
@@ -57,7 +58,7 @@ class ResolvedInput:
         """All files."""
         return tuple(file for group in self.groups for file in group.files)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over split, name and content of each file."""
         return digest([(group.split, file.name, file.sha256) for group in self.groups for file in group.files])
@@ -158,10 +159,10 @@ def _groups(patterns: Patterns, matches: Iterable[Sequence[Match]], project: Pat
     groups: dict[str | None, list[InputFile]] = {}
     seen: dict[Path, str | None] = {}
     for (split, pattern), found in zip(patterns, matches, strict=True):
-        files = groups.setdefault(split, [])
+        files, folder = groups.setdefault(split, []), pattern.folder(project)
         for match in found:
             if match.path not in seen:
-                files.append(_fingerprint(match.path, pattern.folder(project), project, allow_empty))
+                files.append(_fingerprint(match.path, folder, project, allow_empty))
             elif seen[match.path] != split:
                 raise DataError(
                     f"{match.path} would be in split '{seen[match.path]}' and in split '{split}'.",

@@ -80,8 +80,9 @@ class Reader(Protocol):
 class FilesReader(Reader, Protocol):
     """Reads files together, such as pictures of which each is one record, and checks that they are those that the driver saw."""
 
-    contents: Mapping[str, str]
-    """What features hold, by name: `image`, `audio`, `text` (a file or a text), `name` (of a file)."""
+    @property
+    def contents(self) -> Mapping[str, str]:
+        """What features hold, by name: `image`, `audio`, `text` (a file or a text), `name` (of a file)."""
 
     def portions(self, files: Sequence[InputFile]) -> list[tuple[InputFile, ...]]:
         """Returns the files that each task of another runner reads."""

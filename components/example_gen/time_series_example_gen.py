@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from components.example_gen.account import Account
 from components.example_gen.base import DEFAULT_SPLITS, FileExampleGen, resolved
@@ -13,9 +13,9 @@ from components.example_gen.csv_files import CsvFormat
 from components.example_gen.parquet_example_gen import ParquetReader
 from components.example_gen.reading import Block, FilesReader, Reader, Rows
 from components.example_gen.time_table import CALENDAR_STEPS, PARTS, TimeColumns, TimeTable, build_table, check_constant, parse_times
-from components.example_gen.windows import WindowSpec, borders_by_weight, check_columns, described, find_windows, window_batch
+from components.example_gen.time_windows import WindowSpec, borders_by_weight, check_columns, described, find_windows, window_batch
 from components.example_gen.writing import OutputOptions, write_examples
-from components.record_issues import Issue, IssueKind, named
+from components.record_issues import Issue, IssueKind
 from pipeline.artifacts import Examples
 from pipeline.component import Output
 from pipeline.context import Context
@@ -255,5 +255,5 @@ class WindowReader(FilesReader):
         if len(short):
             names = table.series_names(self.where.series)
             records = tuple(names[number] for number in short[:100].tolist())
-            text = f"{len(short):,} series {'are' if len(short) > 1 else 'is'} shorter than a window of {spec.length} steps: {named(records, len(short), 5)}."
+            text = f"{len(short):,} series {'are' if len(short) > 1 else 'is'} shorter than a window of {spec.length} steps."
             yield Issue(IssueKind.UNUSUAL_RECORD, text, len(short), records)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from components.example_gen.account import MOST_LISTED
-from components.record_issues import Issue, IssueKind, named
+from components.record_issues import Issue, IssueKind
 from pipeline.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -188,10 +188,9 @@ def _steps(times: Numbers, differences: Numbers, inner: Any, given: str | None) 
 
     known = differences[inner]
     step = given
-    if step is None:
-        if len(known) and (known >= _MONTH_DAYS[0] * _DAY).all() and len(np.unique(known)) > 1:
-            days, counts = np.unique(known // _DAY, return_counts=True)
-            step = "month" if _MONTH_DAYS[0] <= days[np.argmax(counts)] <= _MONTH_DAYS[1] else None
+    if step is None and len(np.unique(known)) > 1 and (known >= _MONTH_DAYS[0] * _DAY).all():
+        days, counts = np.unique(known // _DAY, return_counts=True)
+        step = "month" if _MONTH_DAYS[0] <= days[np.argmax(counts)] <= _MONTH_DAYS[1] else None
     if step in CALENDAR_STEPS:
         months = times.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
         return step, np.diff(months) / CALENDAR_STEPS[step]
@@ -286,7 +285,8 @@ def check_constant(table: TimeTable, names: Sequence[str], series: Sequence[str]
         wrong = np.setdiff1d(changes, table.bounds[1:-1] - 1)
         if len(wrong):
             owner = int(np.searchsorted(table.bounds, wrong[0], side="right")) - 1
+            place = f"{table.series_names(series)[owner]}, at {stamp(table.times[wrong[0] + 1])}"
             raise DataError(
-                f"static: column '{name}' changes within {named(table.series_names(series)[owner:], 1)}, at {stamp(table.times[wrong[0] + 1])}.",
+                f"static: column '{name}' changes within {place}.",
                 hint="Name it in known= (known in advance) or features= (known up to the present).",
             )

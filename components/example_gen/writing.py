@@ -19,7 +19,6 @@ from components.example_gen.duplicates import DigestWriter, Duplicates, find_dup
 from components.example_gen.inputs import InputGroup, ResolvedInput
 from components.example_gen.reading import Block, FilesReader, Reader, Rows, in_order
 from components.example_gen.splitting import GivenSplit, Splitter, check_feature, digests_of, make_splitter
-from components.record_issues import Issue
 from components.records import SplitWriter, shard_files, shard_name
 from components.spreading import map_items, row_counter, uses_beam
 from pipeline.artifacts import Examples
@@ -110,9 +109,11 @@ class Written:
 
 
 def write_examples(
-    context: Context, examples: Examples, found: ResolvedInput, reader: Reader, options: OutputOptions, *, issues: Sequence[Issue] = ()
+    context: Context, examples: Examples, found: ResolvedInput, reader: Reader, options: OutputOptions, *, known: Account | None = None
 ) -> None:
-    """Reads all files, writes the splits, and fills properties, row counts and summary of `examples`; `issues` are known already.
+    """Reads all files, writes the splits, and fills properties, row counts and summary of `examples`.
+
+    `known` is what is worth telling of records before a file is read; those that it drops count as read.
 
     On another runner than the local one each file is a task; exact proportions and a given number of shards need all rows in one.
 
@@ -126,7 +127,8 @@ def write_examples(
     parts = [Part(group, examples.path / f".part-{number:05d}", context.temp / f"part-{number:05d}") for number, group in enumerate(groups)]
     work = functools.partial(write_part, reader=reader, options=options, on_rows=row_counter(context, "writing"))
     results = map_items(context, "write", work, parts)
-    written = Written(rows=dict.fromkeys(names, 0), size=dict.fromkeys(names, 0), account=Account(issues=[*issues]))
+    known = known or Account()
+    written = Written(known.dropped.total(), dict.fromkeys(names, 0), dict.fromkeys(names, 0), account=known)
     for result in results:
         written.add(result)
     written.account.refuse_bad(options.on_bad_record)
@@ -205,7 +207,7 @@ def _describe(context: Context, examples: Examples, found: ResolvedInput, descri
     examples.properties["input_fingerprint"] = found.fingerprint
     examples.properties["file_format"] = "tfrecords_gzip"
     examples.properties["payload_format"] = "FORMAT_TF_EXAMPLE"
-    issues = [*account.found(described.options.on_bad_record), *duplicates.issues]
+    issues = [*account.found(), *duplicates.issues]
     examples.write_summary(
         {
             "splits": {name: {"rows": rows, "bytes": written.size[name]} for name, rows in written.rows.items()},
@@ -218,6 +220,7 @@ def _describe(context: Context, examples: Examples, found: ResolvedInput, descri
             "duplicates": {"within": duplicates.within, "across": duplicates.across},
             "issues": [issue.to_json() for issue in issues],
         }
+        | ({"extremes": account.extremes()} if account.values else {})
         | ({"time_series": account.time_series} if account.time_series else {})
     )
     if account.bad:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from components.schema.contents import contents_of, with_contents
 from components.schema.file import read_schema_of
 from components.statistics.files import STATISTICS_FILE, chosen_splits, read_statistics, summarise_statistics
 from components.tensorflow_setup import use_cpu_only
@@ -25,6 +26,9 @@ class StatisticsGen(Component):
 
     On the local runner the rows are counted in this process, with the results of its Beam pipeline; with `--runner` of another
     kind among the `beam_args` that pipeline runs there, on batches of rows.
+
+    Of pictures and sounds the sizes are looked at, not the bytes. What the ExampleGen says of single records (bad ones, equal ones,
+    gaps in time) goes on in the summary, where ExampleValidator finds it.
 
     Inputs:
         examples: The rows.
@@ -103,9 +107,10 @@ class StatisticsGen(Component):
 
         use_cpu_only()
         splits = chosen_splits("examples", examples.splits, exclude_splits)
+        contents = contents_of(examples.summary())
         overrides = {tfdv.FeaturePath([name]): weight for name, weight in (per_feature_weight_override or {}).items()}
         options = tfdv.StatsOptions(
-            schema=read_schema_of(schema) if schema is not None else None,
+            schema=with_contents(read_schema_of(schema) if schema is not None else None, contents),
             experimental_slice_functions=slicers_of(slices) or None,
             weight_feature=weight_feature,
             per_feature_weight_override=overrides or None,
@@ -151,7 +156,10 @@ def _compute_on_beam(context: Context, rows: Mapping[str, Rows], statistics: Exa
 def _finish(context: Context, examples: Examples, statistics: ExampleStatistics, *, is_sampled: bool) -> None:
     """Writes the summary, and the balance of rows."""
     summaries = {split: summarise_statistics(read_statistics(statistics, split)) for split in statistics.splits}
-    statistics.write_summary({"splits": summaries})
+    told = examples.summary()
+    carried = {name: told[name] for name in ("extremes", "issues") if told.get(name)}
+    contents = contents_of(told)
+    statistics.write_summary({"splits": summaries, **carried, **({"contents": contents} if contents else {})})
     rows = {split: int(summary["rows"]) for split, summary in summaries.items()}
     statistics.set_record_counts(rows)
     if "span" in examples.properties:
