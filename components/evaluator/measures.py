@@ -77,7 +77,7 @@ class Ranking:
     @classmethod
     def of(cls, sums: Floats) -> Ranking:
         """Returns the ranking of a tally of scores, `(buckets, 2)`, by ascending score."""
-        falling = sums[::-1]
+        falling = sums[sums[:, 1] > 0][::-1]  # rows of weight 0, or that a sample leaves out, have no precision
         return cls(np.cumsum(falling[:, 0]), np.cumsum(falling[:, 1] - falling[:, 0]))
 
     @property

@@ -73,9 +73,10 @@ def _cut(name: str) -> str:
 def _curves(across: str, along: str) -> Callable[[Axes, Mapping[str, Any]], None]:
     def paint(axes: Axes, given: Mapping[str, Any]) -> None:
         for role, curves in given.items():
-            for curve in curves[:_CURVES]:
+            for place, curve in enumerate(curves[:_CURVES]):
                 name = _cut(curve["name"]) + (" (baseline)" if role == "baseline" else "")
-                axes.plot(curve[across], curve[along], _STYLES[role], label=f"{name}: {_area(curve['area'])}", linewidth=1.2)
+                label = f"{name}: {_area(curve['area'])}"
+                axes.plot(curve[across], curve[along], _STYLES[role], color=f"C{place}", label=label, linewidth=1.2)
         if across == "false_positive_rate":
             axes.plot([0, 1], [0, 1], ":", color="grey", linewidth=1)
         axes.set_xlabel(across.replace("_", " "))

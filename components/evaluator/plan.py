@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from components.evaluator.columns import Histogram, Metrics, Sums, tally_histogram, vectorise
 from components.evaluator.config import baseline_of
-from components.evaluator.plots import plots_of, tallies_of
+from components.evaluator.plots import MAX_CURVES, plots_of, tallies_of
 from components.evaluator.subject import Subject
 from components.evaluator.tally import Buckets
 from pipeline.errors import CauceError
@@ -132,7 +132,8 @@ def plots_by_model(state: State, plan: Plan, subject: Subject) -> dict[str, dict
     pairs += zip(plan.histograms, overall.buckets, strict=True) if overall is not None else ()
     counted = {histogram.key: sample_of(buckets, 0) for histogram, buckets in pairs}
     roles = {name: "baseline" if name == baseline_of(plan.config) else "candidate" for name, _ in plan.plotted}
-    return {roles[name]: plots_of(subject, [counted[key] for key in keys]) for name, keys in plan.plotted}
+    curves = {"candidate": MAX_CURVES, "baseline": 0}
+    return {roles[name]: plots_of(subject, [counted[key] for key in keys], curves=curves[roles[name]]) for name, keys in plan.plotted}
 
 
 def _left_to_tfma(config: Any) -> Iterator[str]:

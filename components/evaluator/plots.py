@@ -20,8 +20,8 @@ BINS = 15
 
 MAX_CURVE_CLASSES = 100
 MAX_CONFUSION_CLASSES = 30
-MAX_CURVES = 20
-POINTS = 201
+MAX_CURVES = 10
+POINTS = 101
 MAX_STEPS = 512
 _RESIDUAL_BINS = 40
 _GROUPS = 20
@@ -40,14 +40,20 @@ def tallies_of(subject: Subject) -> tuple[Tally, ...]:
     return (Residuals(), ByPrediction(), Errors()) if subject.task == "forecast" else ()
 
 
-def plots_of(subject: Subject, counted: Sequence[Buckets]) -> dict[str, Any]:
-    """Returns the plots, from what was counted of `tallies_of(subject)` in that order; the format is that of the summary."""
+def plots_of(subject: Subject, counted: Sequence[Buckets], *, curves: int = MAX_CURVES) -> dict[str, Any]:
+    """Returns the plots in the summary's format.
+
+    Args:
+        subject: What is evaluated.
+        counted: What was counted of `tallies_of(subject)`, in that order.
+        curves: Of how many classes, the most frequent ones, there are curves besides the averages.
+    """
     if subject.classifies:
         matrix = matrix_of(counted[0].ids, counted[0].sums[0], len(subject.classes))
         plots = {"confusion": _confusion(matrix, subject.classes)}
         if len(counted) > 2:
             rankings = [Ranking.of(found.sums[0]) for found in counted[1:-1]]
-            plots |= _curves(subject, rankings, matrix, functools.reduce(Buckets.merged, counted[1:-1]))
+            plots |= _curves(subject, rankings, matrix, functools.reduce(Buckets.merged, counted[1:-1]), curves)
         return plots | {"calibration": _calibration(counted[-1], subject)}
     if subject.task == "other" or not counted[0].sums[0, :, 0].sum():
         return {}
@@ -67,12 +73,12 @@ def _confusion(matrix: Floats, classes: tuple[str, ...]) -> dict[str, Any]:
     return {"classes": list(classes), "rows": [[_short(value) for value in row] for row in matrix]}
 
 
-def _curves(subject: Subject, rankings: list[Ranking], matrix: Floats, pooled: Buckets) -> dict[str, Any]:
+def _curves(subject: Subject, rankings: list[Ranking], matrix: Floats, pooled: Buckets, curves: int) -> dict[str, Any]:
     if subject.task == "binary":
         named = [(subject.classes[1], rankings[0])]
         averages: list[tuple[str, list[Ranking]]] = []
     else:
-        order = np.argsort(-matrix.sum(axis=1), kind="stable")[:MAX_CURVES]
+        order = np.argsort(-matrix.sum(axis=1), kind="stable")[:curves]
         named = [(subject.classes[place], rankings[place]) for place in np.sort(order)]
         averages = [("macro average", rankings), ("micro average", [Ranking.of(pooled.sums[0])])]
     roc = [_mean_curve(name, [ranking for ranking in some if ranking.defined], "roc") for name, some in averages]

@@ -281,11 +281,12 @@ def test_metrics_of_tfma_that_are_binarized_equal_tfma(
 
 @pytest.mark.parametrize("method", ["bootstrap", "jackknife"])
 def test_confidence_intervals_are_as_wide_as_theory_says(method: str, examples: Examples, models: dict[str, Model], tmp_path: Path) -> None:
-    names = ("Accuracy", "Recall", "ROCAUC(class_='Gentoo')", "LogLoss", "ExpectedCalibrationError")
+    names = ("Accuracy", "Recall", "ROCAUC(class_='Gentoo')", "AveragePrecision", "LogLoss", "ExpectedCalibrationError")
     outputs = evaluate(tmp_path, examples, models["classes"], label="species", metrics=names, confidence_intervals=method)
     metrics = {name: values["candidate"] for name, values in outputs["evaluation"].summary()["slices"][0]["metrics"].items()}
     assert metrics.keys() >= {"accuracy", "macro_recall", "recall of Gentoo", "roc_auc of Gentoo", "log_loss"}
     assert all(found["lower"] < found["value"] < found["upper"] for name, found in metrics.items() if name != "expected_calibration_error")
+    assert all(found["upper"] - found["lower"] < 0.2 for name, found in metrics.items() if name != "log_loss")
     gentoos = int((SPECIES_IDS == 2).sum())
     for name, rows in (("accuracy", ROWS), ("recall of Gentoo", gentoos)):
         share = metrics[name]["value"]

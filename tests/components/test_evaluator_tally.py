@@ -60,6 +60,14 @@ def test_areas_are_exact_within_the_limit_and_near_beyond_it() -> None:
     assert coarse.roc_area() != exact.roc_area()
 
 
+def test_rows_of_weight_0_count_for_nothing() -> None:
+    scores, labels = np.array([0.9, 0.8, 0.6, 0.3, 0.1], np.float32), np.array([0, 1, 0, 1, 0])
+    ids, columns = Scores(1).entries(labels, scores, np.array([0.0, 1.0, 1.0, 1.0, 1.0]), 0.0)
+    ranking = Ranking.of(Buckets(ids[:0], columns[None, :0]).merged(Buckets(ids, columns[None])).sums[0])
+    assert ranking.average_precision() == pytest.approx(sklearn.average_precision_score(labels[1:], scores[1:]))
+    assert ranking.roc_area() == pytest.approx(sklearn.roc_auc_score(labels[1:], scores[1:]))
+
+
 def test_scores_that_are_no_probabilities_and_labels_that_are_no_classes_are_named() -> None:
     with pytest.raises(DataError, match=r"must be probabilities from 0 to 1\. Received: -2 to 3"):
         truth_and_scores(np.array([0, 1]), np.array([[3.0, -2.0], [0.0, 1.0]]))
@@ -83,15 +91,15 @@ def test_many_classes_are_shown_as_the_most_frequent_and_the_others() -> None:
     assert np.sum(plots["confusion"]["rows"]) == 4000
     expected = np.bincount(truth, minlength=40)
     assert [sum(row) for row in plots["confusion"]["rows"]][:5] == expected[:5].tolist()
-    assert len(plots["roc"]) == 22
+    assert len(plots["roc"]) == 12
 
 
 def test_a_thinned_curve_keeps_its_ends_and_its_shape() -> None:
     x = np.linspace(0, 1, 10_000)
-    across, along = thinned(x, x**3, 201)
-    assert len(across) <= 201
+    across, along = thinned(x, x**3, 101)
+    assert len(across) <= 101
     assert (across[0], along[0], across[-1], along[-1]) == (0.0, 0.0, 1.0, 1.0)
-    assert max(np.diff(across)) < 0.02
+    assert max(np.diff(across)) < 0.03
 
 
 @pytest.mark.parametrize(
