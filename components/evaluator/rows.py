@@ -45,6 +45,7 @@ class ModelLayout:
         classes: The names of the classes, for labels that are text; None if the model does not tell them.
         label: The label's name.
         transformed: Whether the model's own transform makes the label.
+        places: For a baseline whose classes have another order than the candidate's, or are fewer: the place of each among those.
     """
 
     path: str
@@ -53,6 +54,7 @@ class ModelLayout:
     classes: tuple[bytes, ...] | None
     label: str
     transformed: bool
+    places: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -135,8 +137,14 @@ def _evaluate(records: list[bytes], layout: Layout, file: str, first: int) -> Ro
         outputs = served.compute(TRANSFORM_SIGNATURE, dict.fromkeys(wanted), records)
         transformed = outputs if index == 0 else transformed
         found = outputs[model.label] if model.transformed else _dense(columns[model.label], len(records), model.label, file, first)
-        labels.append(_class_ids(_flat(found), model, file, first) if found.dtype.kind == "O" else _flat(found))
-        predictions.append(_flat(served.compute(model.signature, [model.prediction], records)[model.prediction]))
+        scores = _flat(served.compute(model.signature, [model.prediction], records)[model.prediction])
+        known = layout.models[0].classes if model.places else model.classes
+        named = found.dtype.kind == "O"
+        ids = _class_ids(_flat(found), known, model.label, file, first) if named else _flat(found)
+        if model.places is not None:
+            scores, ids = _placed(scores, model.places, len(known or ())), ids if named else _placed_labels(ids, model.places)
+        labels.append(ids)
+        predictions.append(scores)
     return Rows(
         count=len(records),
         seed=zlib.crc32(f"{file}:{first}".encode()),
@@ -189,20 +197,37 @@ def _flat(values: Vector) -> Vector:
     return values.reshape(-1) if values.size == len(values) else values
 
 
-def _class_ids(labels: Vector, model: ModelLayout, file: str, first: int) -> npt.NDArray[np.int64]:
+def _placed(scores: Vector, places: tuple[int, ...], count: int) -> Vector:
+    """Returns the scores in the order of the candidate's classes; of a class that the baseline does not know it is 0."""
+    if scores.ndim == 1:
+        reversed_pair: Vector = np.subtract(1, scores)  # one probability of two classes that have changed places
+        return reversed_pair
+    placed = np.zeros((len(scores), count), scores.dtype)
+    placed[:, list(places)] = scores
+    return placed
+
+
+def _placed_labels(labels: Vector, places: tuple[int, ...]) -> Vector:
+    """Returns labels that are numbers of the baseline's classes as those of the candidate's."""
+    ids = labels.astype(np.int64)
+    inside = (ids >= 0) & (ids < len(places))
+    return np.where(inside, np.array(places)[np.where(inside, ids, 0)], ids)
+
+
+def _class_ids(labels: Vector, classes: tuple[bytes, ...] | None, label: str, file: str, first: int) -> npt.NDArray[np.int64]:
     """Returns the position of each label among the names of the classes."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if model.classes is None:
+    if classes is None:
         raise DataError(
-            f"The label '{model.label}' is text, and the model does not tell its classes.",
+            f"The label '{label}' is text, and the model does not tell its classes.",
             hint=f"Give the serving signature an output '{CLASS_OUTPUTS[-1]}' with their names, or let the transform number the label.",
         )
-    ids = pc.index_in(pa.array(labels, pa.large_binary()), value_set=pa.array(model.classes, pa.large_binary()))
+    ids = pc.index_in(pa.array(labels, pa.large_binary()), value_set=pa.array(classes, pa.large_binary()))
     if ids.null_count:
         wrong = int(np.flatnonzero(ids.is_null().to_numpy(zero_copy_only=False))[0])
-        known = ", ".join(map(_text, model.classes))
+        known = ", ".join(map(_text, classes))
         raise DataError(f"{file}, record {first + wrong + 1}: the label '{_text(labels[wrong])}' is none of the model's classes: {known}.")
     places: npt.NDArray[np.int64] = ids.to_numpy().astype(np.int64)
     return places
@@ -235,7 +260,7 @@ def find_layout(files: Sequence[Path], config: Any, paths: Mapping[str, str], sc
     records = _first_records(files)
     kinds = _types(records, schema)
     present = set(kinds)
-    models = tuple(_model_layout(spec, paths[spec.name], present, records) for spec in config.model_specs)
+    models = _in_one_order([_model_layout(spec, paths[spec.name], present, records) for spec in config.model_specs])
     computed = set(load_model(models[0].path).outputs(TRANSFORM_SIGNATURE))
     weight = config.model_specs[0].example_weight_key
     wanted = {name for spec in config.slicing_specs for name in (*spec.feature_keys, *spec.feature_values)} | ({weight} - {""})
@@ -306,6 +331,15 @@ def _model_layout(spec: Any, path: str, present: set[str], records: Sequence[byt
         label=label,
         transformed=label in computed,
     )
+
+
+def _in_one_order(models: list[ModelLayout]) -> tuple[ModelLayout, ...]:
+    """Returns the models, a baseline with the places of its classes among the candidate's, where it knows no others."""
+    first = models[0].classes
+    for index, model in enumerate(models):
+        if index and first and model.classes and model.classes != first and set(model.classes) <= set(first):
+            models[index] = dataclasses.replace(model, places=tuple(map(first.index, model.classes)))
+    return tuple(models)
 
 
 def _classes(model: ServedModel, signature: str, prediction: str, records: Sequence[bytes]) -> tuple[bytes, ...] | None:

@@ -56,13 +56,22 @@ class Buckets:
 
 
 def _reduced(ids: Ids, sums: Floats, limit: int | None, level: int) -> Buckets:
-    found, places = np.unique(ids, return_inverse=True)
-    while limit is not None and len(found) > limit:
+    """Adds up equal buckets. Sorted once, the numbers stay sorted when bits are left out; runs that are sorted sort in linear time."""
+    if not len(ids):
+        return Buckets(ids, sums, limit, level)
+    order = np.argsort(ids, kind="stable")
+    ids = ids[order]
+    starts = _starts(ids)
+    while limit is not None and len(starts) > limit:
         ids, level = ids >> 1, level + 1
-        found, places = np.unique(ids, return_inverse=True)
-    places = places.reshape(-1)
-    total: Floats = np.stack([np.stack([np.bincount(places, column, len(found)) for column in part.T], axis=1) for part in sums])
-    return Buckets(found, total, limit, level)
+        starts = _starts(ids)
+    total: Floats = np.add.reduceat(sums[:, order], starts, axis=1)
+    return Buckets(ids[starts], total, limit, level)
+
+
+def _starts(ids: Ids) -> Ids:
+    starts: Ids = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
+    return starts
 
 
 @dataclass(frozen=True)
@@ -154,7 +163,8 @@ class Scores(Tally):
     def entries(self, labels: Vector, predictions: Vector, weights: Floats, origin: float) -> tuple[Ids, Floats]:
         """See `Tally`."""
         truth, scores = truth_and_scores(labels, predictions)
-        return value_ids(scores[:, self.class_id]), np.stack([(truth == self.class_id) * weights, weights], axis=1)
+        own = scores[:, self.class_id] if self.class_id < scores.shape[1] else np.zeros(len(scores))
+        return value_ids(own), np.stack([(truth == self.class_id) * weights, weights], axis=1)
 
 
 class Ranks(Tally):

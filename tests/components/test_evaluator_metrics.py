@@ -380,3 +380,44 @@ def test_a_class_that_a_slice_lacks_spoils_no_average(models: dict[str, Model], 
     assert found["macro_roc_auc"] == close(np.mean(areas))
     expected = sklearn.precision_recall_fscore_support(truth, scores.argmax(axis=1), average="macro", zero_division=0)
     assert (found["macro_precision"], found["macro_recall"]) == close(expected[:2])
+
+
+@pytest.mark.parametrize("label", ["species", "species_id"])
+def test_classes_of_the_baseline_are_matched_by_name(label: str, examples: Examples, models: dict[str, Model], tmp_path: Path) -> None:
+    def shuffled(x1: Any, x2: Any) -> dict[str, Any]:
+        import tensorflow as tf
+
+        outputs = softmax(1.5, classes=True)(x1, x2)
+        return {"scores": tf.gather(outputs["scores"], [2, 0, 1], axis=1), "classes": tf.gather(outputs["classes"], [2, 0, 1], axis=1)}
+
+    def numbered(features: dict[str, Any]) -> dict[str, Any]:
+        import tensorflow as tf
+
+        names = tf.constant([SPECIES[place] for place in (2, 0, 1)])
+        return {"species_id": tf.argmax(tf.equal(features["species"][:, None], names[None, :]), axis=1)}
+
+    baseline = save_model(tmp_path / "shuffled", shuffled, numbered)
+    names = ("Recall(class_='*')", "ROCAUC(class_='Gentoo')", "Accuracy")
+    outputs = evaluate(tmp_path, examples, models["classes"], baseline, label=label, metrics=names, slices=("payment",))
+    for found in outputs["evaluation"].summary()["slices"]:
+        for values in found["metrics"].values():
+            assert values["baseline"]["value"] == pytest.approx(values["candidate"]["value"], abs=1e-6)
+    plots = outputs["evaluation"].summary()["plots"]
+    assert plots["baseline"]["confusion"] == plots["candidate"]["confusion"]
+
+
+def test_a_class_that_the_baseline_does_not_know_is_its_mistake(examples: Examples, models: dict[str, Model], tmp_path: Path) -> None:
+    def two_of_three(x1: Any, x2: Any) -> dict[str, Any]:
+        import tensorflow as tf
+
+        scores = softmax(1.5, classes=True)(x1, x2)["scores"]
+        names = tf.repeat(tf.constant([["Gentoo", "Adelie"]]), tf.shape(x1)[0], axis=0)
+        return {"scores": tf.gather(scores, [2, 0], axis=1), "classes": names}
+
+    baseline = save_model(tmp_path / "two", two_of_three)
+    outputs = evaluate(tmp_path, examples, models["classes"], baseline, label="species", metrics=("Recall(class_='*')", "Accuracy"))
+    metrics = outputs["evaluation"].summary()["slices"][0]["metrics"]
+    predicted = np.where(class_scores()[:, 2] > class_scores()[:, 0], 2, 0)
+    assert metrics["accuracy"]["baseline"]["value"] == close(np.mean(predicted == SPECIES_IDS))
+    assert metrics["recall of Chinstrap"]["baseline"]["value"] == 0.0
+    assert metrics["recall of Gentoo"]["baseline"]["value"] == close(np.mean(predicted[SPECIES_IDS == 2] == 2))

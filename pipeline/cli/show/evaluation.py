@@ -102,7 +102,7 @@ def _worst(summary: Summary) -> list[RenderableType]:
     found = summary.get("worst") or {}
     rows = [
         [
-            _brief(row.get("key") or _telling_text(row)),
+            _brief(row.get("key") or _telling_text(row, str(summary.get("label")))),
             f"{row.get('split')}/{row.get('file')} record {number(row.get('record'))}",
             _brief(row.get("truth")),
             _brief(row.get("prediction")),
@@ -122,9 +122,10 @@ def _worst(summary: Summary) -> list[RenderableType]:
     ]
 
 
-def _telling_text(row: Summary) -> str:
-    """Returns the longest text among the features, which tells a person most."""
-    texts = [value for values in (row.get("features") or {}).values() for value in values if isinstance(value, str)]
+def _telling_text(row: Summary, label: str) -> str:
+    """Returns the longest text among the features but the label, which tells a person most."""
+    features = (row.get("features") or {}).items()
+    texts = [value for name, values in features for value in values if isinstance(value, str) and name != label]
     return max(texts, key=len, default=str(row.get("digest", "-")))
 
 
