@@ -34,6 +34,7 @@ def run(
     project: Path | None = None,
     code: Path | None = None,
     beam_args: tuple[str, ...] = (),
+    state: Path | None = None,
     **parameters: Any,
 ) -> Outputs:
     """Executes `kind` on artifacts, with the defaults of its parameters, through its own driver; returns its outputs."""
@@ -41,10 +42,10 @@ def run(
     number = sum(1 for _ in tmp_path.glob("execution-*"))
     base = tmp_path / f"execution-{number}"
     project = project or tmp_path
-    context = Context("test", "run", kind.__name__, number, project, code or project, base / ".temp", base / ".state", beam_args)
+    context = Context("test", "run", kind.__name__, number, project, code or project, base / ".temp", state or base / ".state", beam_args)
     artifacts = {name: declared.type(base / name) for name, declared in spec.outputs.items()}
     for folder in (context.temp, context.state, *(artifact.path for artifact in artifacts.values())):
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
     node = object.__new__(kind)
     node.id = kind.__name__
     node.parameters = {name: parameters.pop(name, declared.default) for name, declared in spec.parameters.items()}

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import time
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,7 @@ class Checkpointer(Listener):
             with np.load(self._file, allow_pickle=False) as arrays:
                 state = json.loads(arrays[_STATE].tobytes())
                 variables, best = ([arrays[name] for name in sorted(arrays.files) if name.startswith(kind)] for kind in (_VARIABLE, _BEST))
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise DataError(f"The checkpoint {self._file} is damaged: {error}", hint="Remove it; training then begins anew.") from error
         for name, listener in self._listeners.items():
             listener.restore(state["listeners"][name])

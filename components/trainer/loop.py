@@ -86,7 +86,12 @@ class Loop:
 
 
 def steps_at_once(model: keras.Model, steps: int) -> int:
-    """Returns how many steps run in one call of TensorFlow: for small models the calls cost more than the steps."""
+    """Returns how many steps run in one call of TensorFlow: for small models the calls cost more than the steps.
+
+    Args:
+        model: The model.
+        steps: The number must divide this one, so that training can stop where a round ends or something is to be looked at.
+    """
     if model.steps_per_execution != 1 or not model.built or model.count_params() > _SMALL_MODEL:
         return int(model.steps_per_execution)
     return max(count for count in range(1, _STEPS_AT_ONCE + 1) if steps % count == 0)
