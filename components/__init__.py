@@ -3,6 +3,7 @@
 from components.evaluator import Evaluator, Threshold
 from components.example_gen import (
     AudioFolderExampleGen,
+    AvroExampleGen,
     CsvExampleGen,
     ImageFolderExampleGen,
     ImportExampleGen,
@@ -21,6 +22,7 @@ from components.transform import Transform
 
 __all__ = [
     "AudioFolderExampleGen",
+    "AvroExampleGen",
     "CsvExampleGen",
     "Evaluator",
     "ExampleValidator",

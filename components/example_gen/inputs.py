@@ -177,7 +177,9 @@ def _fingerprint(path: Path, folder: Path, project: Path, allow_empty: bool) -> 
     size = path.stat().st_size
     if size == 0 and not allow_empty:
         raise DataError(f"{path} is empty.", hint="Remove it, or write it again.")
-    return InputFile(path.relative_to(project if path.is_relative_to(project) else folder).as_posix(), path, size, sha256)
+    inside = f"{project}/"
+    name = str(path).removeprefix(inside) if str(path).startswith(inside) else path.relative_to(folder).as_posix()
+    return InputFile(name, path, size, sha256)
 
 
 def _digested(path: Path) -> str:
