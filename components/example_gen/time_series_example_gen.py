@@ -187,6 +187,10 @@ class WindowReader(FilesReader):
         """Returns all files, as a window may begin in one and end in another."""
         return [tuple(files)]
 
+    def compares(self, file: InputFile) -> bool:
+        """Returns False: the files are compared when they have been read."""
+        return False
+
     def blocks(self, file: InputFile) -> Iterator[Block]:
         """Yields the windows over the rows of one file."""
         return self.blocks_of((file,))
