@@ -76,7 +76,7 @@ class Threshold:
         higher_is_better: Which way is better; needed only against a baseline, for a metric where neither is by nature.
         slices: Where it is judged: each item names features, and the bounds hold for each value, or each combination of values,
             that they have. The default, one empty item, is all rows together.
-        class_: The class that is judged, by its name or number; `*` for each. Of several classes without it, their macro average.
+        class_: The class that is judged, by its name, or else its number; `*` for each. Of several classes without it, their macro average.
         step: The step of a forecast's horizon that is judged, from 1; `*` for each. Without it all steps together.
 
     Raises:
