@@ -26,6 +26,7 @@ COMMANDS = {
     "lineage": ("lineage", "lineage", "Show what an artifact was made from, or what was made from it."),
     "schema": ("schema", "schema", "Review an inferred schema against the curated one."),
     "models": ("models", "models", "List pushed models, roll back to an earlier one."),
+    "tensorboard": ("tensorboard", "tensorboard", "Open the TensorBoard logs of runs."),
     "gc": ("gc", "gc", "Remove artifacts that nothing needs any more."),
     "config": ("settings", "config", "Show each setting and where it comes from."),
     "doctor": ("doctor", "doctor", "Check the installation, the store and the root folder."),

@@ -113,8 +113,8 @@ def _verdict(outcome: Outcome) -> Text:
     verdict = outcome.verdict
     if verdict is None:
         return Text()
-    good = verdict.kind in ("valid", "blessed", "pushed")
-    text = Text.assemble((f"{outcome.node}: ", "bold"), (verdict.kind, "green" if good else "red"))
+    style = "green" if verdict.kind in ("valid", "blessed", "pushed") else "yellow" if "warnings" in verdict.kind else "red"
+    text = Text.assemble((f"{outcome.node}: ", "bold"), (verdict.kind, style))
     for reason in verdict.reasons:
         text.append(f"\n  {reason}")
     return text
