@@ -114,7 +114,9 @@ def test_an_archive_gives_what_its_folder_gives(tmp_path: Path, name: str) -> No
 
 
 def test_hostile_members_of_an_archive_do_no_harm(tmp_path: Path) -> None:
-    path = write_tar(tmp_path / "d.tar", {"../../../evil/a.jpg": picture(0), "/etc/b.jpg": picture(1), "c\n\x1b[31m/\udce9.jpg": picture(2)}, "w")
+    path = write_tar(
+        tmp_path / "d.tar", {"../../../evil/a.jpg": picture(0), "/etc/b.jpg": picture(1), "c\n\x1b[31m/\udce9.jpg": picture(2)}, "w"
+    )
     with tarfile.open(path, "a") as archive:
         for kind, name in ((tarfile.SYMTYPE, "x/link.jpg"), (tarfile.LNKTYPE, "x/hard.jpg"), (tarfile.CHRTYPE, "x/device.jpg")):
             member = tarfile.TarInfo(name)
