@@ -196,7 +196,9 @@ def _decide(
         context.decide("blocked", blocking, blocks=True)
         return
     rows = sum(int(all_rows(statistics).num_examples) for statistics in current.values())
-    verdict = f"{len(told)} anomalies, none of which blocks" if told else "no anomalies"
+    verdict = (
+        "1 anomaly, which does not block" if len(told) == 1 else f"{len(told)} anomalies, none of which blocks" if told else "no anomalies"
+    )
     context.decide("valid", [f"{rows:,} rows in {', '.join(current)}: {verdict}."] + [sentence for _, sentence in told])
 
 
