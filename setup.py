@@ -95,7 +95,18 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.16,<3"],
-        "test": ["import-linter>=2", "mypy>=1.10", "pytest>=8", "pytest-timeout>=2.3", "ruff>=0.6", "jsonschema>=4", "scikit-learn>=1.4"],
+        # 0.4.30 is the newest that lives with the ml-dtypes of TensorFlow 2.16.
+        "jax": ["jax==0.4.30; python_version < '3.12'", "jax>=0.4.30; python_version >= '3.12'"],
+        "test": [
+            "jax==0.4.30; python_version < '3.12'",
+            "import-linter>=2",
+            "mypy>=1.10",
+            "pytest>=8",
+            "pytest-timeout>=2.3",
+            "ruff>=0.6",
+            "jsonschema>=4",
+            "scikit-learn>=1.4",
+        ],
     },
     classifiers=[
         "License :: OSI Approved :: Apache Software License",
