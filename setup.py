@@ -72,6 +72,7 @@ setup(
         "cloudpickle>=3",
         # TFDV and TFT import dill; Beam no longer brings it.
         "dill",
+        "fastavro>=1.9",
         # From 2.26 on it scans all distributions and warns at each import.
         "google-api-core<2.26",
         "google-crc32c>=1.5",
@@ -80,10 +81,12 @@ setup(
         "ml-metadata>=1.17,<2",
         "numpy",
         "pandas",
+        "pillow>=10",
         "psutil>=5.9",
         "pyarrow>=10",
         "rich>=13",
         "setuptools<81",
+        "soundfile>=0.12",
         "tensorflow>=2.16,<3",
         "tensorflow-data-validation>=1.16.1,<2",
         "tensorflow-metadata>=1.16.1,<2",
