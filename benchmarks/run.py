@@ -2,7 +2,7 @@
 
     python benchmarks/run.py                 everything: half an hour on two cores, and some minutes more the first time
     python benchmarks/run.py --quick         without the repeated data, each run once
-    python benchmarks/run.py --only chain    one part: small, large, csv, chain, commands
+    python benchmarks/run.py --only chain    one part: small, large, csv, pictures, chain, commands
 
 A full run writes `results/latest.json` and the table in `docs/performance.md`, any other only `.bench/partial.json`.
 Ends with 1 if a limit is not kept.
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from jpegs import COUNT
 from report import Row, machine, print_table, to_json, update_document
 from session import HERE, TIMES, WORK, PipelineRun, Repetition, Session
 
@@ -68,6 +69,16 @@ def csv(session: Session) -> list[Row]:
     ]
 
 
+def pictures(session: Session) -> list[Row]:
+    """50,000 small JPEGs to Examples, each decoded once: at least 8,000 a second."""
+    rows = []
+    for kind, runs in session.pictures.items():
+        seconds = [run.nodes["ImageFolderExampleGen"] for run in runs]
+        rows.append(Row(f"ImageFolderExampleGen, 50,000 JPEG from {kind}", "s", seconds, most_value=COUNT / 8000))
+    memory = [run.whole.peak_bytes / GIGABYTE for runs in session.pictures.values() for run in runs]
+    return [*rows, Row("the same, memory of all processes", "GB", memory, most_value=1.0)]
+
+
 def chain(session: Session) -> list[Row]:
     """What the engine adds for a node: a chain of 20 against a chain of one, and the whole process by the number of nodes."""
     first, runs = statistics.median(session.chain(1)), session.chain(CHAIN)
@@ -85,7 +96,7 @@ def commands(session: Session) -> list[Row]:
     ]
 
 
-PARTS: dict[str, Callable[[Session], list[Row]]] = {part.__name__: part for part in (small, large, csv, chain, commands)}
+PARTS: dict[str, Callable[[Session], list[Row]]] = {part.__name__: part for part in (small, large, csv, pictures, chain, commands)}
 LONG = ("large", "csv")
 
 

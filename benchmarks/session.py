@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jpegs import pictures
 from measure import Command, Measurement, clean_environment, measure
 from peer.install import install
 from trips import empty_folder, taxi_data
@@ -75,6 +76,22 @@ class Session:
         """Runs of cauce that only ingest the repeated data."""
         roots = [empty_folder(WORK / "ours" / f"ingest-{number}") for number in range(1, self.repetitions + 1)]
         return [self._run_taxi(TIMES, root, "--to", "CsvExampleGen") for root in roots]
+
+    @functools.cached_property
+    def pictures(self) -> dict[str, list[PipelineRun]]:
+        """Runs of cauce that ingest pictures, from a folder and from an archive in turn."""
+        self._say("50,000 pictures")
+        folder, archive = pictures(WORK / "data")
+        runs: dict[str, list[PipelineRun]] = {"a folder": [], "a .tar.gz": []}
+        for number in range(1, self.repetitions + 1):
+            for (kind, made), source in zip(runs.items(), (folder, archive), strict=True):
+                self._say(f"cauce: 50,000 pictures from {kind}")
+                root = empty_folder(WORK / "ours" / f"pictures-{number}")
+                command: Command = [self.cauce, "run", HERE / "pictures", "--root", root, "--set", f"ImageFolderExampleGen.input={source}"]
+                whole = measure(command, log=root.with_suffix(".log"), memory=True)
+                self._check_worked(root, 1)
+                made.append(PipelineRun(whole, {node["id"]: float(node["seconds"]) for node in self._nodes(root)}, frozenset()))
+        return runs
 
     def chain(self, nodes: int) -> list[float]:
         """Returns the seconds of whole runs of a chain of nodes that do nothing."""
