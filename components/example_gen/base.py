@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from components.example_gen.inputs import ResolvedInput, patterns_of, resolve_input
+from components.example_gen.inputs import ResolvedInput, resolve_input
+from components.example_gen.spans import patterns_of
 from pipeline.artifacts import Artifact
 from pipeline.component import Component
 from pipeline.driver import Driver, KeyPart, Prepared

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.example_gen.patterns import Match, Pattern
-from pipeline.errors import DataError, DefinitionError
+from components.example_gen.patterns import Match
+from components.example_gen.spans import Patterns, patterns_of
+from pipeline.errors import DataError
 from pipeline.hashing import digest, digest_file
 
 _SHOWN_NUMBERS = 8
@@ -79,26 +80,6 @@ class ResolvedInput:
                     f"{file.path} changed while it was read, or shortly before.",
                     hint="Write new data to a new file and rename it when it is complete, then run again.",
                 )
-
-
-Patterns = Sequence[tuple[str | None, Pattern]]
-
-
-def patterns_of(value: str | Sequence[str] | Mapping[str, str | Sequence[str]]) -> Patterns:
-    """Returns the patterns of a parameter `input` with their splits: a pattern, several, or a dict of them by split.
-
-    Raises:
-        DefinitionError: If there is none, or one is wrong.
-    """
-    found: list[tuple[str | None, Pattern]] = []
-    for split, given in (value if isinstance(value, Mapping) else {None: value}).items():
-        texts = (given,) if isinstance(given, str) else tuple(given)
-        if not texts:
-            raise DefinitionError(f"input{'' if split is None else f' of split {split!r}'} is empty. Expected a pattern, or several.")
-        found += [(split, Pattern(text)) for text in texts]
-    if not found:
-        raise DefinitionError("input is empty. Expected a pattern, several, or a dict of them by split.")
-    return found
 
 
 def resolve_input(

@@ -194,8 +194,9 @@ def test_change_after_the_fingerprint_is_noticed(tmp_path: Path) -> None:
     [
         ("{SPAM}/a.csv", r"unknown part {SPAM}. Did you mean 'SPAN'\?"),
         ("{SPAN:x}/a.csv", "unknown part {SPAN:x}"),
-        ("{YYYY}/a.csv", "needs {YYYY}, {MM} and {DD}"),
-        ("{YYYY}{MM}{DD}/{SPAN}.csv", "no {SPAN} beside it"),
+        ("{YYYY}/a.csv", "needs {YYYY} and {MM}, then {DD}, then {HH}"),
+        ("{YYYY}{DD}/a.csv", "needs {YYYY} and {MM}, then {DD}, then {HH}"),
+        ("{YYYY}{MM}{DD}/{SPAN}.csv", "no {SPAN} beside them"),
         ("{VERSION}/a.csv", "{VERSION} of no span"),
         ("", "is empty"),
     ],
