@@ -107,7 +107,7 @@ class Resolution:
                     f"The output {channel} of the latest run is damaged: {problem}.",
                     hint=f"Make it again: --from {channel.node.id}",
                 )
-        return live or Missing(channel, f"{channel} is empty")
+        return live[-channel.last if channel.last else 0 :] or Missing(channel, f"{channel} is empty")
 
     def require(self, channel: Channel, wanted: type[Artifact], node: str, input: str) -> tuple[Artifact, ...] | Missing:
         """Returns the artifacts of a channel, checked to be of the wanted type; the check matters for what a resolver found.

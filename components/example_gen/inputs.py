@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,9 +64,21 @@ class ResolvedInput:
         return digest([(group.split, file.name, file.sha256) for group in self.groups for file in group.files])
 
     def __str__(self) -> str:
+        return f"{self._extent}, span {self.span}" + self._version
+
+    @property
+    def text(self) -> str:
+        """What it consists of, without its span."""
+        return self._extent + self._version
+
+    @property
+    def _extent(self) -> str:
         count, size = len(self.files), sum(file.size for file in self.files)
-        text = f"{count} file{'s' if count > 1 else ''}, {size / 1e6:.1f} MB, span {self.span}"
-        return text if self.version is None else f"{text}, version {self.version}"
+        return f"{count} file{'s' if count > 1 else ''}, {size / 1e6:.1f} MB"
+
+    @property
+    def _version(self) -> str:
+        return "" if self.version is None else f", version {self.version}"
 
     def verify(self) -> None:
         """Checks that the files are still those that were fingerprinted.
@@ -104,8 +116,37 @@ def resolve_input(
     span = _choose("span", span, patterns, [[match.span for match in found] for found in matches])
     matches = [[match for match in found if match.span in (None, span)] for found in matches]
     version = _choose("version", version, patterns, [[match.version for match in found] for found in matches])
-    matches = [[match for match in found if match.version in (None, version)] for found in matches]
-    return ResolvedInput(_groups(patterns, matches, project), span or 0, version)
+    return resolve_matches(patterns, matches, span or 0, version, project)
+
+
+def resolve_matches(
+    patterns: Patterns,
+    matches: Sequence[Sequence[Match]],
+    span: int,
+    version: int | None,
+    project: Path,
+    files: Collection[Path] | None = None,
+) -> ResolvedInput:
+    """Returns the files among `matches` that belong to a span and version, or to none, fingerprinted.
+
+    Args:
+        patterns: The patterns.
+        matches: The files of each pattern.
+        span: Number of the span.
+        version: Number of the version.
+        project: Folder that relative patterns are relative to.
+        files: The files of this span and version, where not all that match belong to it; None for all.
+
+    Raises:
+        DataError: If a file is empty, unreadable, or in two splits.
+    """
+
+    def belongs(match: Match) -> bool:
+        listed = files is None or match.span is None or match.path in files
+        return listed and match.span in (None, span) and match.version in (None, version)
+
+    chosen = [list(filter(belongs, found)) for found in matches]
+    return ResolvedInput(_groups(patterns, chosen, project), span, version)
 
 
 def _choose(what: str, wanted: int | None, patterns: Patterns, numbers: Sequence[Sequence[int | None]]) -> int | None:

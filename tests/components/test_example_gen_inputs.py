@@ -167,7 +167,7 @@ def test_driver_resolves_parameters_and_explains_the_input(tmp_path: Path) -> No
     assert names(prepared.parameters["input"]) == ["span-3/a.csv", "span-3/b.csv"]
     (part,) = prepared.parts
     assert (part.name, part.text) == ("input files", "2 files, 0.0 MB, span 3")
-    assert prepared.left_out == {"input"}
+    assert prepared.left_out == {"input", "window", "missing_spans", "ready"}
 
 
 def test_changed_content_and_new_file_change_the_key_part(tmp_path: Path) -> None:
