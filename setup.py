@@ -82,6 +82,8 @@ setup(
         "psutil>=5.9",
         "pyarrow>=10",
         "rich>=13",
+        # TFMA brings it; ExampleValidator takes a distribution function from it.
+        "scipy",
         "setuptools<81",
         "tensorflow>=2.16,<3",
         "tensorflow-data-validation>=1.16.1,<2",
