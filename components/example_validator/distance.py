@@ -185,19 +185,22 @@ def _numbers(before: statistics_pb2.FeatureNameStatistics, now: statistics_pb2.F
     ends = [end for one in (before, now) for end in (one.num_stats.min, one.num_stats.max)]
     aside = _SMALLEST_WIDTH * max(max(ends) - min(ends), abs(max(ends)) * _SMALLEST_WIDTH, np.finfo(float).tiny)
     is_whole = before.type == now.type == statistics_pb2.FeatureNameStatistics.INT
+    inner = [{bucket.high_value for bucket in found[kinds.QUANTILES].buckets[:-1]} for found in histograms]
+    shared = set() if is_whole else inner[0] & inner[1]
     first, second = (
-        _shares_of(one.num_stats, found[kinds.STANDARD], found[kinds.QUANTILES], aside, is_whole=is_whole)
+        _shares_of(one.num_stats, found[kinds.STANDARD], found[kinds.QUANTILES], aside, shared, is_whole=is_whole)
         for one, found in zip((before, now), histograms, strict=True)
     )
     return Numbers(first, second) if first.total > 0 and second.total > 0 else None
 
 
-def _shares_of(numbers: Any, standard: Any, quantiles: Any, aside: float, *, is_whole: bool) -> Shares:
+def _shares_of(numbers: Any, standard: Any, quantiles: Any, aside: float, shared: set[float], *, is_whole: bool) -> Shares:
     """Reads both histograms of a feature.
 
     A value that alone holds a share has two points at one place; the second is moved aside by next to nothing. How much of the
-    buckets beside such a value belongs to it is not known, unless the value is 0, which is counted. Of whole numbers, a bucket's
-    bound is a number that may lie on either side.
+    buckets beside such a value belongs to it is not known, unless the value is 0, which is counted. The same holds beside a quantile
+    that is exactly that of the other data (`shared`), such as a round amount of money. Of whole numbers, a bucket's bound is a number
+    that may lie on either side.
     """
     total = float(sum(bucket.sample_count for bucket in standard.buckets))
     zeros = numbers.num_zeros / total if numbers.min == 0 and total else None
@@ -205,7 +208,7 @@ def _shares_of(numbers: Any, standard: Any, quantiles: Any, aside: float, *, is_
     unclear: list[tuple[float, float, float]] = []
     for histogram in (standard, quantiles):
         all_values, up_to = sum(bucket.sample_count for bucket in histogram.buckets), 0.0
-        ties = {bucket.low_value for bucket in histogram.buckets if bucket.low_value == bucket.high_value}
+        ties = shared | {bucket.low_value for bucket in histogram.buckets if bucket.low_value == bucket.high_value}
         for low, high, count in ((bucket.low_value, bucket.high_value, bucket.sample_count) for bucket in histogram.buckets):
             is_known = low == 0 and zeros is not None
             start, up_to = up_to, up_to + count / max(all_values, 1)
