@@ -107,7 +107,7 @@ class Outcome:
     Attributes:
         state: DONE, FAILED, BLOCKED or INTERRUPTED.
         reason: Why.
-        details: What it decided: `blessed`, `pushed`, `verdicts`.
+        details: What it decided: `blessed`, `pushed`, `verdicts`; and when it `started`, if it did.
     """
 
     state: AttemptState
@@ -138,7 +138,6 @@ class Settlement:
     events: tuple[str, ...] = ()
 
 
-_ASKED = {"replaced": "it was replaced by a newer tick", "stopped": "it was stopped", "shutdown": "the daemon was stopped"}
 _TROUBLE = (AttemptState.FAILED, AttemptState.BLOCKED, AttemptState.TIMED_OUT)
 
 
@@ -164,7 +163,7 @@ def settle(schedule: Schedule, tick: Tick, attempts: Sequence[Attempt], outcome:
         return Settlement(AttemptState.INTERRUPTED, attempt.reason, TickState.FAILED, f"stopped: {attempt.reason}", 0, tick.failures)
     if attempt.stop == "timed out":
         return _failed(schedule, tick, AttemptState.TIMED_OUT, attempt.reason, now)
-    if outcome.state is AttemptState.INTERRUPTED:
+    if outcome.state is AttemptState.INTERRUPTED or attempt.stop == "shutdown":
         return _interrupted(schedule, tick, attempts, attempt.reason if attempt.stop else outcome.reason, now)
     return _failed(schedule, tick, AttemptState.FAILED, outcome.reason, now)
 
@@ -203,4 +202,4 @@ def resumes(schedule: Schedule, attempts: Sequence[Attempt]) -> bool:
     """Returns whether the next attempt goes on with the run of the last one."""
     if not attempts or schedule.policy.interrupted is not Interrupted.RESUME:
         return False
-    return attempts[-1].state is AttemptState.INTERRUPTED and attempts[-1].started > 0
+    return attempts[-1].state is AttemptState.INTERRUPTED and bool(attempts[-1].details.get("started"))

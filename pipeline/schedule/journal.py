@@ -37,6 +37,8 @@ class Look:
         cursor: What it has seen by now.
         ticks: What is new, to be recorded together with the cursor.
         problem: Why it could not look, or what keeps it from firing; empty if nothing.
+        soon: Whether time alone may change what is seen: files that must have been left alone for a while.
+        folders: Folders whose times change when a file comes or goes.
     """
 
     schedule: int
@@ -44,6 +46,8 @@ class Look:
     cursor: str
     ticks: tuple[NewTick, ...] = ()
     problem: str = ""
+    soon: bool = False
+    folders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,6 @@ class Journal:
         now = self._clock.now()
         number, host = tick.attempts + 1, socket.gethostname()
         attempt = Attempt(0, tick.id, tick.schedule, number, run, resumes, AttemptState.CLAIMED, "", "", host, 0, now, 0, 0)
-        )
         values = {name: value for name, value in vars(attempt).items() if name not in ("id", "state", "details")}
         with self._lease.fenced() as connection:
             own = (tables.ticks.c.id == tick.id, tables.ticks.c.state == TickState.WAITING.value)

@@ -139,6 +139,13 @@ class State:
             row = connection.execute(query).one_or_none()
         return _attempt(row) if row else None
 
+    def moment_of(self, schedule: int, place: int) -> int:
+        """Returns when the tick was decided after which a schedule has this many newer ones; 0 where it has fewer."""
+        own = tables.ticks.c
+        with self.reading() as connection:
+            query = select(own.decided).where(own.schedule == schedule).order_by(own.decided.desc()).offset(place).limit(1)
+            return int(connection.execute(query).scalar() or 0)
+
     def counts(self) -> dict[int, dict[str, int]]:
         """Returns how many ticks each schedule has had, by state; also those that are kept no longer."""
         found: dict[int, dict[str, int]] = {}

@@ -7,6 +7,7 @@ what comes while no daemon is at work is seen by the next one.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from pipeline.schedule.triggers import ArtifactMade, Drift, FileChanged, ModelAg
 _PRINT = 16
 _SHOWN = 3
 _PAGE = 100
+_WATCHED = 4
+_PART = re.compile(r"[{*?\[]")
 
 
 class Span(Protocol):
@@ -117,7 +120,9 @@ class Watcher:
         there = {_place(span) for span in spans}
         kept = {place: mark for place, mark in seen.items() if place in there}
         made = json.dumps({**kept, **{_place(span): span.fingerprint[:_PRINT] for span in new}})
-        return Look(schedule.id, trigger.key, made, tuple(_span_ticks(schedule, trigger, new, seen, now)), problem)
+        ticks = tuple(_span_ticks(schedule, trigger, new, seen, now))
+        soon = bool(waiting) and not isinstance(trigger.ready, str)
+        return Look(schedule.id, trigger.key, made, ticks, problem, soon, _folders(trigger, spans[-_WATCHED:]))
 
     def _newer(self, cursor: str, type: str) -> tuple[list[Artifact], int]:
         """Returns the LIVE artifacts of a type that came after the cursor, and the new cursor."""
@@ -174,6 +179,24 @@ class Watcher:
 
 def _place(span: Span) -> str:
     return str(span.span) if span.version is None else f"{span.span}.{span.version}"
+
+
+def _folders(trigger: SpanArrived, newest: Sequence[Span]) -> tuple[str, ...]:
+    """Returns the folders in which something new is expected: that of the pattern's fixed part, and those of the newest spans."""
+    value = trigger.pattern
+    groups = list(value.values()) if isinstance(value, dict) else [value]
+    texts = [text for group in groups for text in ([group] if isinstance(group, str) else group)]
+    found: dict[Path, None] = {}
+    for text in texts:
+        parts = Path(text).parts
+        fixed = next((place for place, part in enumerate(parts) if _PART.search(part)), len(parts) - 1)
+        base = Path(trigger.project, *parts[:fixed])
+        found[base] = None
+        for span in newest:
+            for file in span.files:
+                if file.is_relative_to(base):
+                    found |= dict.fromkeys(folder for folder in file.parents if folder.is_relative_to(base))
+    return tuple(str(folder) for folder in found)
 
 
 def _span_ticks(schedule: Schedule, trigger: SpanArrived, new: Sequence[Span], seen: dict[str, str], now: int) -> list[NewTick]:
