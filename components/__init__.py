@@ -6,12 +6,14 @@ from components.example_validator import ExampleValidator
 from components.importer import Importer
 from components.pusher import Pusher
 from components.resolver import Resolver
+from components.retraining import ChampionCheck, RetrainingPolicy
 from components.schema.component import ImportSchema, SchemaGen
 from components.statistics.component import StatisticsGen
 from components.trainer import Trainer
 from components.transform import Transform
 
 __all__ = [
+    "ChampionCheck",
     "CsvExampleGen",
     "Evaluator",
     "ExampleValidator",
@@ -21,6 +23,7 @@ __all__ = [
     "ParquetExampleGen",
     "Pusher",
     "Resolver",
+    "RetrainingPolicy",
     "SchemaGen",
     "StatisticsGen",
     "Threshold",

@@ -14,15 +14,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.artifacts import Artifact, Property
 from pipeline.cache import CacheKey, KeyPart, input_part, parameter_part
 from pipeline.component import Component, spec_of
-from pipeline.metadata import MetadataStore
 from pipeline.records import Execution
 from pipeline.resolution import ArtifactGroups
 from pipeline.storage import damage
+
+if TYPE_CHECKING:
+    from pipeline.metadata import MetadataStore
 
 KEY_PROPERTY = "portion_key"
 """Property of an artifact that is a portion's result: the key of that portion."""

@@ -13,7 +13,7 @@ from pipeline.errors import CauceError, ExecutionError, InterruptedRunError
 from pipeline.executor import Result
 from pipeline.hashing import digest_tree, extent, files_below
 from pipeline.metadata import MetadataStore, component_name
-from pipeline.records import EventKind, ExecutionState
+from pipeline.records import SKIPPED, EventKind, ExecutionState
 from pipeline.resolution import ArtifactGroups
 from pipeline.storage import Storage, check_payload
 
@@ -75,7 +75,7 @@ class Publisher:
         """
         state = _SETTLED[decision.action]
         origin = decision.origin
-        copied: dict[str, Property] = {"verdict": "skipped"} if decision.action is Action.SKIP else {}
+        copied: dict[str, Property] = {"verdict": SKIPPED} if decision.action is Action.SKIP else {}
         if origin is not None:
             copied = {name: value for name, value in origin.properties.items() if name in _COPIED} | {"cached_from": origin.id}
         return self.store.register(

@@ -17,7 +17,7 @@ from pipeline.cache import CacheKey
 from pipeline.driver import Action
 from pipeline.metadata import MetadataStore
 from pipeline.outcome import NodeState
-from pipeline.records import Event, EventKind, Execution, ExecutionState, Run, RunState
+from pipeline.records import SKIPPED, Event, EventKind, Execution, ExecutionState, Run, RunState
 from pipeline.resolution import latest_by_node
 
 RUNNING = "running"
@@ -101,7 +101,7 @@ def node_state(execution: Execution) -> str:
     if execution.state is ExecutionState.FAILED:
         return NodeState.FAILED.value
     if execution.state is ExecutionState.CANCELED:
-        return NodeState.SKIPPED.value if execution.verdict == "skipped" else NodeState.CANCELED.value
+        return NodeState.SKIPPED.value if execution.verdict == SKIPPED else NodeState.CANCELED.value
     selected = execution.properties.get("action") == Action.SELECT.value
     return NodeState.SELECTED.value if selected else NodeState.DONE.value
 

@@ -218,4 +218,7 @@ def _result(info: RunInfo, progression: Progression, seconds: float) -> RunResul
         state, reason = RunState.INTERRUPTED, "stopped by the user"
     elif outcomes and all(outcome.state in (NodeState.CACHED, NodeState.SELECTED) for outcome in outcomes):
         reason = "nothing changed"
+    elif by_state[NodeState.SKIPPED]:
+        skipped = by_state[NodeState.SKIPPED]
+        reason = f"{', '.join(outcome.node for outcome in skipped)} skipped: {'; '.join(skipped[0].reasons)}"
     return RunResult(info.run, info.pipeline, state, reason, outcomes, seconds)

@@ -22,10 +22,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
+from components.example_validator.distance import Categories, Numbers, category_distance
 
-from components.example_validator.distance import Array, Categories, Numbers, category_distance
+if TYPE_CHECKING:
+    from components.example_validator.distance import Array
 
 SAMPLES = 999
 LEVEL = 0.95
@@ -67,6 +69,8 @@ def chance_of(distance: float, measure: str, found: Categories | Numbers, *, sam
         found: The distributions.
         samples: How often the values are dealt out; always in the same ways for the same counts.
     """
+    import numpy as np
+
     if isinstance(found, Numbers):
         return _of_numbers(found)
     drawn = _of_texts(measure, found, samples)
@@ -77,6 +81,8 @@ def chance_of(distance: float, measure: str, found: Categories | Numbers, *, sam
 
 
 def _of_texts(measure: str, found: Categories, samples: int) -> Array | None:
+    import numpy as np
+
     generator = np.random.default_rng(_SEED)
     pooled = np.round(found.before).astype(np.int64) + np.round(found.now).astype(np.int64)
     size = int(np.round(found.before).sum())

@@ -5,8 +5,7 @@ drawn (`chance.py`), and the values can be named whose shares changed most. Need
 
 Source of the formulas: `tensorflow_data_validation/anomalies/metrics.cc`. L-infinity is the largest difference of the shares of a
 value. The Jensen-Shannon divergence is the mean of the Kullback-Leibler divergences, in bits, of both distributions from their mean
-(Lin 1991, "Divergence measures based on the Shannon entropy"); of numbers it is that of their histograms, whose buckets are cut at
-the bounds of both and are taken to be even inside.
+(Lin 1991, "Divergence measures based on the Shannon entropy").
 """
 
 from __future__ import annotations
@@ -14,15 +13,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from tensorflow_metadata.proto.v0 import statistics_pb2
 
-Array = npt.NDArray[np.float64]
+    Array: TypeAlias = npt.NDArray[np.float64]
 
 L_INFINITY = "L_INFTY"
 JENSEN_SHANNON = "JENSEN_SHANNON_DIVERGENCE"
@@ -86,6 +84,8 @@ class Shares:
 
     def at(self, places: Array) -> Array:
         """Returns the likely share up to each place."""
+        import numpy as np
+
         result: Array = np.interp(places, self.bounds, self.up_to, left=0.0, right=1.0)
         return result
 
@@ -95,6 +95,8 @@ class Shares:
         Between two bounds the density may fall or rise: where it goes evenly from its left neighbour's to its right one's, the share is
         off by at most a quarter of their difference. In front of the second and behind the last but one bound nothing is known.
         """
+        import numpy as np
+
         held, width = np.diff(self.up_to), np.maximum(np.diff(self.bounds), np.finfo(float).tiny)
         density = held / width
         bend = np.ones(len(held))
@@ -121,12 +123,16 @@ class Numbers:
 
     def least_difference(self) -> float:
         """Returns the largest difference of the shares of values up to any bound, as far as the statistics are sure of it."""
+        import numpy as np
+
         places = np.union1d(self.before.bounds, self.now.bounds)
         differences = np.abs(self.before.at(places) - self.now.at(places))
         return max(0.0, float((differences - self.before.slack(places) - self.now.slack(places)).max()))
 
     def changes(self) -> tuple[Change, ...]:
         """Returns the ranges whose shares changed most, of ranges that hold about a tenth of all values each."""
+        import numpy as np
+
         bounds = np.union1d(self.before.bounds, self.now.bounds)
         first, second = self.totals
         up_to = (first * self.before.at(bounds) + second * self.now.at(bounds)) / (first + second)
@@ -149,6 +155,8 @@ def distributions(before: statistics_pb2.FeatureNameStatistics, now: statistics_
 
 def category_distance(measure: str, before: Array, now: Array) -> Array | None:
     """Returns the distance of each row of counts `(rows, values)` from the same row of the other; None if there is none such."""
+    import numpy as np
+
     if measure not in (L_INFINITY, JENSEN_SHANNON):
         return None
     shares, others = (counts / counts.sum(axis=1, keepdims=True) for counts in (before, now))
@@ -157,6 +165,8 @@ def category_distance(measure: str, before: Array, now: Array) -> Array | None:
 
 def divergence(shares: Array, others: Array) -> Array:
     """Returns the Jensen-Shannon divergence, in bits, of each row of shares from the same row of the other."""
+    import numpy as np
+
     middle = (shares + others) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = [np.where(part > 0, part * np.log2(part / middle), 0.0) for part in (shares, others)]
@@ -165,6 +175,8 @@ def divergence(shares: Array, others: Array) -> Array:
 
 
 def _categories(before: statistics_pb2.StringStatistics, now: statistics_pb2.StringStatistics) -> Categories | None:
+    import numpy as np
+
     counts = [{bucket.label: bucket.sample_count for bucket in strings.rank_histogram.buckets} for strings in (before, now)]
     labels = tuple(dict.fromkeys([*counts[0], *counts[1]]))
     found = Categories(labels, *(np.array([count.get(label, 0.0) for label in labels]) for count in counts))
@@ -172,6 +184,7 @@ def _categories(before: statistics_pb2.StringStatistics, now: statistics_pb2.Str
 
 
 def _numbers(before: statistics_pb2.FeatureNameStatistics, now: statistics_pb2.FeatureNameStatistics) -> Numbers | None:
+    import numpy as np
     from tensorflow_metadata.proto.v0 import statistics_pb2
 
     kinds = statistics_pb2.Histogram
@@ -202,6 +215,8 @@ def _shares_of(numbers: Any, standard: Any, quantiles: Any, aside: float, shared
     that is exactly that of the other data (`shared`), such as a round amount of money. Of whole numbers, a bucket's bound is a number
     that may lie on either side.
     """
+    import numpy as np
+
     total = float(sum(bucket.sample_count for bucket in standard.buckets))
     zeros = numbers.num_zeros / total if numbers.min == 0 and total else None
     points = [] if zeros is None else [(0.0, 0.0), (0.0, zeros)]
@@ -223,6 +238,8 @@ def _shares_of(numbers: Any, standard: Any, quantiles: Any, aside: float, shared
 
 def _rising(points: list[tuple[float, float]], aside: float) -> tuple[Array, Array]:
     """Returns rising bounds and shares of points in any order."""
+    import numpy as np
+
     points = sorted(points)
     bounds, shares = np.array([bound for bound, _ in points]), np.maximum.accumulate([share for _, share in points])
     places, first = np.unique(bounds, return_index=True)
@@ -239,6 +256,8 @@ def _shares(counts: Array) -> Array:
 
 
 def _largest(names: Sequence[str], before: Array, now: Array) -> tuple[Change, ...]:
+    import numpy as np
+
     order = np.argsort(-np.abs(now - before), kind="stable")[:SHOWN_CHANGES]
     return tuple(Change(names[place], float(before[place]), float(now[place])) for place in order.tolist() if before[place] != now[place])
 

@@ -19,6 +19,7 @@ from pipeline.outcome import NodeState, Outcome, RunResult
 from pipeline.planning import PlannedNode
 from pipeline.records import RunState
 
+_REFUSALS = ("blocked", "not blessed", "not pushed")
 _ACTIONS = {Action.RUN: "green", Action.CACHED: "cyan", Action.WAIT: "yellow", Action.SKIP: "yellow", Action.SELECT: "cyan"}
 
 
@@ -113,8 +114,7 @@ def _verdict(outcome: Outcome) -> Text:
     verdict = outcome.verdict
     if verdict is None:
         return Text()
-    good = verdict.kind in ("valid", "blessed", "pushed")
-    text = Text.assemble((f"{outcome.node}: ", "bold"), (verdict.kind, "green" if good else "red"))
+    text = Text.assemble((f"{outcome.node}: ", "bold"), (verdict.kind, "red" if verdict.kind in _REFUSALS else "green"))
     for reason in verdict.reasons:
         text.append(f"\n  {reason}")
     return text
