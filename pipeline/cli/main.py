@@ -19,6 +19,7 @@ COMMANDS = {
     "run": ("run", "run", "Run a pipeline."),
     "plan": ("run", "plan", "Show what a run would do, and why, without doing it."),
     "resume": ("run", "resume", "Go on with a run that failed or was interrupted."),
+    "schedule": ("schedule", "schedule", "Run pipelines by the clock, on new data, on drift; unattended."),
     "runs": ("runs", "runs", "List runs, show one."),
     "nodes": ("runs", "nodes", "List the nodes of a run."),
     "logs": ("runs", "logs", "Print the log of a node."),

@@ -154,7 +154,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not path.startswith("/hooks/"):
             self._answer_json(404, {"error": "Expected: POST /hooks/NAME"})
             return
-        self._guarded(lambda: self.answerer.hook(path.removeprefix("/hooks/"), dict(self.headers)))
+        wanted = {name: self.headers.get(name, "") for name in ("Authorization", "Idempotency-Key")}
+        self._guarded(lambda: self.answerer.hook(path.removeprefix("/hooks/"), wanted))
 
     def _guarded(self, make: Any) -> None:
         try:

@@ -53,6 +53,7 @@ class Daemon:
         clock: The time.
         places: How many runs may go on at once.
         once: Whether to end when nothing is left to do.
+        only: Numbers of the ticks to work on; None for all, and for whatever comes.
         tell: Makes notifications.
         helpers: What works beside it.
     """
@@ -63,6 +64,7 @@ class Daemon:
     clock: Clock = field(default_factory=Clock)
     places: int = 1
     once: bool = False
+    only: frozenset[int] | None = None
     tell: TellOf = tell_nobody
     helpers: Sequence[Helper] = ()
     woken: threading.Event = field(default_factory=threading.Event)
@@ -72,7 +74,7 @@ class Daemon:
         self.lease = Lease(self.state, self.clock, once=self.once, places=self.places)
         self.journal = Journal(self.lease, self.clock)
         self.collector = Collector(self.state, self.journal, self.watcher, self.clock)
-        self.dispatcher = Dispatcher(self.state, self.journal, self.runs, self.clock, self.places, self.tell)
+        self.dispatcher = Dispatcher(self.state, self.journal, self.runs, self.clock, self.places, self.tell, self.only)
         self._changes: tuple[int, int] | None = None
         self._changes_read = float("-inf")
         self._wanted = True
@@ -81,6 +83,11 @@ class Daemon:
         """Makes `run` end after its current step; from a signal handler or another thread."""
         self._stopped = True
         self.woken.set()
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether it ended because it was told to."""
+        return self._stopped
 
     def run(self) -> Holder | None:
         """Works until it is stopped; with `once`, until nothing is left to do, or another daemon has the lease, which is returned."""
@@ -143,7 +150,8 @@ class Daemon:
         """Does all there is to do; returns the seconds after which to look again."""
         self.lease.beat()
         self._read_changes()
-        self._wanted |= self.collector.collect() > 0
+        if self.only is None:
+            self._wanted |= self.collector.collect() > 0
         if self.dispatcher.open:
             self._wanted |= self.dispatcher.supervise(self.collector.schedules) > 0
         wake = self.dispatcher.wake
@@ -177,8 +185,10 @@ class Daemon:
     def _is_busy(self) -> bool:
         """Returns whether a run goes on, or could be started now."""
         now = self.clock.now()
-        waiting = [tick for tick in self.state.open_ticks() if tick.state is TickState.WAITING and tick.not_before <= now]
-        return bool(self.dispatcher.open or waiting)
+        waiting = [tick for tick in self.state.open_ticks() if tick.state is TickState.WAITING]
+        if self.only is not None:
+            return any(tick.id in self.only for tick in self.state.open_ticks())
+        return bool(self.dispatcher.open) or any(tick.not_before <= now for tick in waiting)
 
     def _leave(self) -> None:
         """Stops the runs, which the next daemon resumes, and gives the lease back."""

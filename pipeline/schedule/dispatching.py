@@ -44,6 +44,7 @@ class Dispatcher:
         clock: The time.
         places: How many runs may go on at once, over all schedules.
         tell: Makes the notifications of an end.
+        only: Numbers of the ticks that may be started; None for all.
         open: The attempts that go on.
         wake: The earliest moment at which a tick that waits must be looked at again; None where none must.
     """
@@ -54,6 +55,7 @@ class Dispatcher:
     clock: Clock
     places: int
     tell: TellOf = tell_nobody
+    only: frozenset[int] | None = None
     open: list[Attempt] = field(default_factory=list)
     wake: int | None = None
     _asked: dict[int, float] = field(default_factory=dict)
@@ -66,7 +68,7 @@ class Dispatcher:
         """Decides about every tick that waits, and starts those that may."""
         waiting: dict[int, list[Tick]] = defaultdict(list)
         for tick in self.state.open_ticks():
-            if tick.state is TickState.WAITING and tick.schedule in schedules:
+            if tick.state is TickState.WAITING and tick.schedule in schedules and (self.only is None or tick.id in self.only):
                 waiting[tick.schedule].append(tick)
         running = {attempt.schedule: attempt for attempt in self.open}
         changes: list[Change] = []

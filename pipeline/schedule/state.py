@@ -180,10 +180,26 @@ class State:
             ) from error
         return id
 
-    def set_paused(self, schedule: Schedule, reason: str | None) -> None:
-        """Pauses a schedule, with why; or lets it go on."""
+    def pause(self, schedule: Schedule, reason: str) -> None:
+        """Pauses a schedule, with why."""
         with self.transaction() as connection:
             connection.execute(update(tables.schedules).where(tables.schedules.c.id == schedule.id).values(paused=reason))
+            _bump(connection, "schedules")
+
+    def resume(self, schedule: Schedule, accounts: Iterable[tuple[str, str, Sequence[NewTick]]], now: int) -> None:
+        """Lets a schedule go on.
+
+        Args:
+            schedule: The schedule.
+            accounts: Key, new cursor and ticks of its triggers: what came while it was paused, and is made up for by nothing.
+            now: The moment, in milliseconds since 1970-01-01 UTC.
+        """
+        with self.transaction() as connection:
+            for trigger, cursor, ticks in accounts:
+                own = (tables.cursors.c.schedule == schedule.id, tables.cursors.c.trigger == trigger)
+                connection.execute(update(tables.cursors).where(*own).values(cursor=cursor))
+                insert_ticks(connection, schedule.id, ticks, now)
+            connection.execute(update(tables.schedules).where(tables.schedules.c.id == schedule.id).values(paused=None))
             _bump(connection, "schedules")
 
     def remove(self, schedule: Schedule) -> None:
