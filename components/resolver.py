@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from components.rollbacks import withdrawals_of
 from pipeline.artifacts import Artifact, Model, ModelBlessing, type_names
 from pipeline.artifacts import artifact_type as type_named
 from pipeline.channel import Channel
@@ -24,7 +25,11 @@ def latest_artifact(history: History, wanted: str, pipeline: str | None) -> tupl
 
 
 def latest_blessed_model(history: History, wanted: str, pipeline: str | None) -> tuple[ArtifactGroups, str]:
-    """Selects the model that was blessed last, also where that blessing was a cache hit, with its blessing."""
+    """Selects the model that was blessed last, also where that blessing was a cache hit, with its blessing.
+
+    A model that was rolled back is passed over, until a rollback makes it the served one again.
+    """
+    withdrawn = withdrawals_of(history, pipeline)
     found = history.artifacts("ModelBlessing", pipeline=pipeline)
     blessed = {artifact.id or 0: artifact for artifact in found if artifact.properties.get("blessed") == 1}
     last_execution = dict.fromkeys(blessed, 0)
@@ -35,7 +40,10 @@ def latest_blessed_model(history: History, wanted: str, pipeline: str | None) ->
     for number in sorted(blessed, key=last_execution.__getitem__, reverse=True):
         blessing = blessed[number]
         model, why_not = _first_usable(history.store.artifacts([int(blessing.properties.get("current_model_id", 0))]))
-        if model is not None:
+        rolled_back = None if model is None else withdrawn.reason(model)
+        if model is not None and rolled_back is not None:
+            passed += f"; model {model.id} was passed over: it was rolled back ({rolled_back})"
+        elif model is not None:
             return {"model": (model,), "blessing": (blessing,)}, f"model {model.id} was blessed last (blessing {number}){passed}"
         passed += why_not
     return {}, f"no model of '{pipeline or history.pipeline}' has been blessed yet{passed}"
