@@ -12,10 +12,10 @@ from pipeline.artifacts import Artifact, Property
 from pipeline.cache import CacheKey, KeyPart, compute_key, explain
 from pipeline.component import Component, spec_of
 from pipeline.errors import ResolutionError
-from pipeline.portions import Portion, PortionDecision, decide_portions, is_mapped, joined, remembered, sentences
+from pipeline.portions import Portion, PortionDecision, decide_portions, is_mapped, joined, remembered, sentences, unusable
 from pipeline.records import Execution, ExecutionState
 from pipeline.resolution import ArtifactGroups, History, Missing, Pending, Resolution
-from pipeline.storage import Storage, damage
+from pipeline.storage import Storage
 
 if TYPE_CHECKING:
     from pipeline.metadata import MetadataStore
@@ -222,14 +222,9 @@ class Driver:
         """Returns why an execution with the right key cannot be reused; None if it can."""
         outputs = history.store.outputs_of(execution.id)
         for name, declared in spec_of(type(node)).outputs.items():
-            if not outputs.get(name) and not declared.optional:
-                return f"its cached output '{name}' is not in the store"
-            for artifact in outputs.get(name, ()):
-                if artifact.state.value != "LIVE":
-                    return f"its cached output '{name}' was removed ({artifact.state.value})"
-                problem = damage(artifact)
-                if problem:
-                    return f"its cached output '{name}' is damaged: {problem}"
+            problem = unusable(name, outputs.get(name, ()), optional=declared.optional)
+            if problem:
+                return problem
         return self.check_cached(node, outputs, run.project)
 
     @staticmethod

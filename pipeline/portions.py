@@ -16,7 +16,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.artifacts import Artifact, Property
+from pipeline.artifacts import Artifact, ArtifactState, Property
 from pipeline.cache import CacheKey, KeyPart, input_part, parameter_part
 from pipeline.component import Component, spec_of
 from pipeline.records import Execution
@@ -175,7 +175,7 @@ class DonePortions:
             problem = self._problem(found)
             if problem is None:
                 return found, f"done in run {execution.run}" if execution.run else f"done by execution {execution.id}"
-            refusal = refusal or problem
+            refusal = refusal or f"is done again: {problem}"
         return {}, refusal
 
     def _made_by(self, execution: Execution, key: str) -> ArtifactGroups:
@@ -187,16 +187,20 @@ class DonePortions:
         return {name: tuple(a for a in groups.get(name, ()) if a.properties.get(KEY_PROPERTY, default) == key) for name in self._wanted}
 
     def _problem(self, found: ArtifactGroups) -> str | None:
-        for name in self._wanted:
-            if not found[name]:
-                return f"its cached output '{name}' is not in the store"
-            for artifact in found[name]:
-                if artifact.state.value != "LIVE":
-                    return f"its cached output '{name}' was removed ({artifact.state.value})"
-                problem = damage(artifact)
-                if problem:
-                    return f"its cached output '{name}' is damaged: {problem}"
-        return None
+        return next((problem for name in self._wanted if (problem := unusable(name, found[name]))), None)
+
+
+def unusable(name: str, artifacts: Sequence[Artifact], *, optional: bool = False) -> str | None:
+    """Returns why the artifacts of a cached output cannot be reused; None if they can."""
+    if not artifacts and not optional:
+        return f"its cached output '{name}' is not in the store"
+    for artifact in artifacts:
+        if artifact.state is not ArtifactState.LIVE:
+            return f"its cached output '{name}' was removed ({artifact.state.value})"
+        problem = damage(artifact)
+        if problem:
+            return f"its cached output '{name}' is damaged: {problem}"
+    return None
 
 
 def remembered(decisions: Sequence[PortionDecision]) -> str:

@@ -8,21 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifacts import Artifact
+from pipeline.cache import CacheKey
+from pipeline.channel import Channel
 from pipeline.component import Component, spec_of
 from pipeline.context import Context
 from pipeline.driver import Driver
 from pipeline.executor import as_cauce_error
+from pipeline.portions import PortionDecision, stage
 
 
 @dataclass
 class Outputs:
     """What a component left: its outputs by name, and its context."""
 
-    artifacts: dict[str, Artifact]
+    artifacts: dict[str, Any]
     context: Context
 
-    def __getitem__(self, name: str) -> Artifact:
+    def __getitem__(self, name: str) -> Any:
         return self.artifacts[name]
 
 
@@ -42,17 +44,20 @@ def run(
     base = tmp_path / f"execution-{number}"
     project = project or tmp_path
     context = Context("test", "run", kind.__name__, number, project, code or project, base / ".temp", base / ".state", beam_args)
-    artifacts = {name: declared.type(base / name) for name, declared in spec.outputs.items()}
-    for folder in (context.temp, context.state, *(artifact.path for artifact in artifacts.values())):
-        folder.mkdir(parents=True)
     node = object.__new__(kind)
     node.id = kind.__name__
     node.parameters = {name: parameters.pop(name, declared.default) for name, declared in spec.parameters.items()}
     if parameters:
         raise TypeError(f"{kind.__name__} has no parameters {sorted(parameters)}")
-    given = dict(inputs or {})
+    given = {name: [value] if spec.inputs[name].many and not isinstance(value, list) else value for name, value in (inputs or {}).items()}
     as_tuples = {name: tuple(value) if isinstance(value, list) else (value,) for name, value in given.items()}
     prepared = (kind.driver or Driver)().prepare(node, as_tuples, project)
+    decisions = tuple(PortionDecision(portion, CacheKey(()), False, "is new") for portion in prepared.portions)
+    node.outputs = {name: Channel(node, name, declared.type) for name, declared in spec.outputs.items()}
+    staged = stage(node, decisions if any(declared.many for declared in spec.outputs.values()) else (), base)
+    for folder in (context.temp, context.state, *(artifact.path for group in staged.values() for artifact in group)):
+        folder.mkdir(parents=True)
+    artifacts: dict[str, Any] = {name: list(group) if spec.outputs[name].many else group[0] for name, group in staged.items()}
     missing = {name: None for name in spec.inputs if name not in given}
     object.__new__(kind).execute(context, **given, **missing, **artifacts, **prepared.parameters)
     return Outputs(artifacts, context)

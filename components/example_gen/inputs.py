@@ -47,11 +47,13 @@ class ResolvedInput:
         groups: One group, or one for each given split.
         span: Number of the span; 0 where the patterns have none.
         version: Number of the version; None where the patterns have none.
+        name: What the span is called, where that is not its number.
     """
 
     groups: tuple[InputGroup, ...]
     span: int
     version: int | None
+    name: str = ""
 
     @property
     def files(self) -> tuple[InputFile, ...]:
@@ -64,7 +66,7 @@ class ResolvedInput:
         return digest([(group.split, file.name, file.sha256) for group in self.groups for file in group.files])
 
     def __str__(self) -> str:
-        return f"{self._extent}, span {self.span}" + self._version
+        return f"{self._extent}, span {self.name or self.span}" + self._version
 
     @property
     def text(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from components.example_gen.inputs import ResolvedInput, resolve_input, resolve_matches
@@ -97,15 +97,19 @@ def choose_spans(value: PatternText, choice: SpanChoice, project: Path) -> Chose
         return ChosenSpans((resolve_input(value, span=None, version=None, project=project),), ())
     if not choice.several and choice.ready is None and (choice.span is None or isinstance(choice.span, int)):
         found = resolve_input(value, span=choice.span, version=choice.version, project=project)
-        return ChosenSpans((found,), (pattern.span_name(found.span),))
+        return ChosenSpans((_named(found, pattern),), (pattern.span_name(found.span),))
     matches = [each.matches(project) for _, each in patterns]
     for (_, each), files in zip(patterns, matches, strict=True):
         if not files:
             raise each.explain_no_match(project)
     selection = _Selection(pattern, find_spans(patterns, matches, project, ready=choice.ready), choice)
     chosen = selection.spans()
-    inputs = tuple(resolve_matches(patterns, matches, span.span, span.version, project, set(span.files)) for span in chosen)
-    return ChosenSpans(inputs, tuple(span.name for span in chosen), tuple(selection.remarks))
+    inputs = [resolve_matches(patterns, matches, span.span, span.version, project, set(span.files)) for span in chosen]
+    return ChosenSpans(tuple(_named(found, pattern) for found in inputs), tuple(span.name for span in chosen), tuple(selection.remarks))
+
+
+def _named(found: ResolvedInput, pattern: Pattern) -> ResolvedInput:
+    return replace(found, name=pattern.span_name(found.span)) if pattern.date_form else found
 
 
 class _Selection:

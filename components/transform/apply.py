@@ -117,19 +117,6 @@ def apply_transform(context: Context, graph: Path, jobs: Mapping[str, Sequence[S
     return {split: sum((written[job] for job in split_jobs), Written(0, 0)) for split, split_jobs in jobs.items()}
 
 
-def common_splits(examples: Sequence[Examples]) -> tuple[str, ...]:
-    """Returns the splits that all artifacts have.
-
-    Raises:
-        DataError: If they have different ones.
-    """
-    names = examples[0].splits
-    for other in examples[1:]:
-        if set(other.splits) != set(names):
-            raise DataError(f"The examples have different splits: {', '.join(names)} and {', '.join(other.splits)} ({other.path}).")
-    return names
-
-
 def shards_of(examples: Sequence[Examples], splits: Sequence[str]) -> list[Path]:
     """Returns the files of some splits, in order."""
     return [file for artifact in examples for split in splits for file in shard_files(artifact.split_path(split))]

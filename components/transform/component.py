@@ -83,10 +83,11 @@ class Transform(Component):
         batch_rows: int = 4096,
     ) -> None:
         """Analyzes, writes the transform graph, and transforms the splits."""
+        from components.portioned import common_splits
         from components.schema.file import read_schema_of
         from components.tensorflow_setup import use_cpu_only
         from components.transform.analysis import analyze
-        from components.transform.apply import check_rows, common_splits, load_transform, materialize_splits, shards_of
+        from components.transform.apply import check_rows, load_transform, materialize_splits, shards_of
         from components.transform.preprocessing import Analysis, Preprocessing
         from components.transform.summary import summarize_transform
 
