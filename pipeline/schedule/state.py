@@ -253,12 +253,14 @@ def insert_ticks(connection: Connection, schedule: int, new: Sequence[NewTick], 
     for start in range(0, len(keys), _BATCH):
         own = (tables.ticks.c.schedule == schedule, tables.ticks.c.key.in_(keys[start : start + _BATCH]))
         there.update(connection.execute(select(tables.ticks.c.key).where(*own)).scalars())
-    added = []
-    for tick in new:
-        if tick.key not in there:
-            there.add(tick.key)
-            made = connection.execute(insert(tables.ticks).values(**_values(tick), schedule=schedule, noticed=now, decided=now))
-            added.append(int(made.inserted_primary_key[0]))  # type: ignore[index]
+    wanted = {tick.key: tick for tick in new if tick.key not in there}
+    if wanted:
+        rows = [{**_values(tick), "schedule": schedule, "noticed": now, "decided": now} for tick in wanted.values()]
+        connection.execute(insert(tables.ticks), rows)
+    added: list[int] = []
+    for start in range(0, len(wanted), _BATCH):
+        own = (tables.ticks.c.schedule == schedule, tables.ticks.c.key.in_(list(wanted)[start : start + _BATCH]))
+        added += connection.execute(select(tables.ticks.c.id).where(*own).order_by(tables.ticks.c.id)).scalars()
     return added
 
 
