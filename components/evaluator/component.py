@@ -77,7 +77,8 @@ class Evaluator(Component):
         prediction: The output of the serving signature to judge. Default: None, the only one, or the one with a usual name.
         weight: A numeric feature that holds the weight of a row. Default: None, all weigh the same.
         plots: Names of plots of TFMA, such as `CalibrationPlot`. Default: none.
-        confidence_intervals: `bootstrap` or `jackknife`, with 20 samples, 95 %. Default: None, without.
+        confidence_intervals: `bootstrap` or `jackknife`, with 20 samples, 95 %. Default: None, without; `bootstrap` where a threshold
+            must be kept beyond chance.
         min_slice_size: Slices with fewer rows are not computed, and not judged. Default: 1.
         eval_config: A file with a TFMA `EvalConfig` as text, instead of all of the above but splits. Default: None.
 
@@ -158,7 +159,7 @@ class Evaluator(Component):
                 plots=plots,
                 slices=normalise_slices(slices, f"Node '{context.node}'"),
                 thresholds=thresholds,
-                confidence_intervals=confidence_intervals,
+                confidence_intervals=confidence_intervals or ("bootstrap" if any(one.beyond_chance for one in thresholds) else None),
                 min_slice_size=min_slice_size,
             )
         grow_gpu_memory()
@@ -178,7 +179,13 @@ class Evaluator(Component):
         baseline = config.baseline_of(prepared.config)
         labels = ", ".join(sorted({spec.label_key for spec in prepared.config.model_specs}))
         evaluation.write_summary(results.summarise(found, label=labels, splits=splits, baseline=baseline))
-        decided = verdict.judge(config.thresholds_of(prepared.config), found, baseline=baseline, against_baseline=prepared.rubber_stamp)
+        decided = verdict.judge(
+            config.thresholds_of(prepared.config),
+            found,
+            baseline=baseline,
+            against_baseline=prepared.rubber_stamp,
+            beyond_chance=verdict.beyond_chance_of(thresholds),
+        )
         _write_blessing(blessing, decided.as_json(), model, baseline_model)
         context.decide("blessed" if decided.blessed else "not blessed", decided.reasons)
 

@@ -53,6 +53,7 @@ class Threshold:
     Example:
         Threshold("AUC", at_least=0.8, not_worse_than_baseline_by=0.01)
         Threshold("RootMeanSquaredError", at_most=120, better_than_baseline_by=0.02, relative=True)
+        Threshold("AUC", better_than_baseline_by=0, beyond_chance=True)
         Threshold("Recall", at_least=0.5, slices=[[], ["payment_type"], ["payment_type=Cash", "company"]])
 
     Attributes:
@@ -65,6 +66,10 @@ class Threshold:
         higher_is_better: Which way is better; needed only against a baseline, for a metric where neither is by nature.
         slices: Where it is judged: each item names features, and the bounds hold for each value, or each combination of values,
             that they have. The default, one empty item, is all rows together.
+        beyond_chance: Whether the whole 95 % confidence interval of the difference must keep the bound against the baseline, and not only
+            the difference. Both models are judged on the same rows, and the interval is that of their difference on these: so
+            `better_than_baseline_by=0` lets only a model through that is better by more than chance, and
+            `not_worse_than_baseline_by=0.01` one that is surely not worse by more than 0.01.
 
     Raises:
         DefinitionError: If a name is not known, a bound is missing, not a number, or contradicts another.
@@ -78,6 +83,7 @@ class Threshold:
     relative: bool = False
     higher_is_better: bool | None = None
     slices: tuple[Slice, ...] = (OVERALL,)
+    beyond_chance: bool = False
 
     def __post_init__(self) -> None:
         check_metric(self.metric)
@@ -113,7 +119,8 @@ class Threshold:
         if len(given) == 2:
             return f"give {given[0]} or {given[1]}, not both."
         if not given:
-            return "relative=True needs a bound against the baseline." if self.relative else None
+            flag = "relative" if self.relative else "beyond_chance" if self.beyond_chance else None
+            return None if flag is None else f"{flag}=True needs a bound against the baseline."
         if getattr(self, given[0]) < 0:
             return f"{given[0]} must be 0 or more. Received: {getattr(self, given[0])}."
         if self.higher_is_better is None:

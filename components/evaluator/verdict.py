@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from components.evaluator.config import slicing_spec
 from components.evaluator.results import SliceResult, Value, finite, metric_name, slice_name
+from components.evaluator.threshold import Threshold
 
 MAX_REASONS = 10
 
@@ -24,6 +27,7 @@ class Check:
         text: What is so, in a sentence.
         value: The candidate's value; None if there is none.
         baseline: The baseline's value, for a bound against it.
+        difference: By how much they differ on the same rows, for a bound that must be kept beyond chance.
     """
 
     metric: str
@@ -33,6 +37,7 @@ class Check:
     text: str
     value: Value | None = None
     baseline: Value | None = None
+    difference: Value | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Returns the check as `blessing.json` holds it."""
@@ -46,6 +51,7 @@ class Check:
             "lower": finite(self.value.lower) if self.value else None,
             "upper": finite(self.value.upper) if self.value else None,
             "baseline": finite(self.baseline.value) if self.baseline else None,
+            "difference": {name: finite(number) for name, number in vars(self.difference).items()} if self.difference else None,
         }
 
 
@@ -67,7 +73,12 @@ class Blessing:
 
 
 def judge(
-    thresholds: Mapping[Any, Iterable[tuple[Any, Any]]], results: list[SliceResult], *, baseline: str | None, against_baseline: bool
+    thresholds: Mapping[Any, Iterable[tuple[Any, Any]]],
+    results: list[SliceResult],
+    *,
+    baseline: str | None,
+    against_baseline: bool,
+    beyond_chance: Sequence[BeyondChance] = (),
 ) -> Blessing:
     """Judges a model.
 
@@ -76,13 +87,14 @@ def judge(
         results: The metrics of all slices.
         baseline: Name of the baseline model; None if there is none.
         against_baseline: Whether the author gave bounds against a baseline; without one they are not judged.
+        beyond_chance: What must be kept by the whole confidence interval of the difference.
     """
     judged = [
         check
         for key, bounds in thresholds.items()
         if baseline is None or key.model_name != baseline
         for spec, bound in bounds
-        for check in _checks(key, spec, bound, results, baseline)
+        for check in _checks(key, spec, bound, results, baseline, beyond_chance)
     ]
     failed = [check for check in judged if not check.passed]
     skipped = against_baseline and baseline is None
@@ -96,7 +108,39 @@ def judge(
     return Blessing(not failed, reasons + first_run, tuple(judged))
 
 
-def _checks(key: Any, spec: Any, bound: Any, results: list[SliceResult], baseline: str | None) -> Iterator[Check]:
+@dataclass(frozen=True)
+class BeyondChance:
+    """That the bounds of a metric against the baseline must be kept by the whole confidence interval of the difference.
+
+    Attributes:
+        metric: Its name, as `plain` returns it.
+        slice: The `SlicingSpec`.
+        is_better: Whether it must be better than the baseline, and not only not worse; an `EvalConfig` says the same of both by 0.
+    """
+
+    metric: str
+    slice: Any
+    is_better: bool
+
+
+def beyond_chance_of(thresholds: Iterable[Threshold]) -> tuple[BeyondChance, ...]:
+    """Returns what thresholds ask to be kept beyond chance."""
+    return tuple(
+        BeyondChance(plain(one.metric), slicing_spec(slice_), one.better_than_baseline_by is not None)
+        for one in thresholds
+        if one.beyond_chance
+        for slice_ in one.slices
+    )
+
+
+def plain(metric: str) -> str:
+    """Returns a metric's name as it is compared: TFMA writes `BinaryAccuracy` as `binary_accuracy`."""
+    return metric.partition("(")[0].replace("_", "").lower()
+
+
+def _checks(
+    key: Any, spec: Any, bound: Any, results: list[SliceResult], baseline: str | None, beyond_chance: Sequence[BeyondChance]
+) -> Iterator[Check]:
     """Yields the checks of one threshold on all slices that it applies to."""
     from tensorflow_model_analysis.proto import config_pb2
     from tensorflow_model_analysis.slicer.slicer_lib import SingleSliceSpec
@@ -117,7 +161,38 @@ def _checks(key: Any, spec: Any, bound: Any, results: list[SliceResult], baselin
     for result in sized:
         value = result.values.get(key._replace(is_diff=False))
         base = result.values.get(key.make_baseline_key(baseline)) if changes and baseline is not None else None
-        yield _judged(metric, rule, result, value, base, bound, changes)
+        check = _judged(metric, rule, result, value, base, bound, changes)
+        asked = next((one for one in beyond_chance if one.metric == plain(key.name) and one.slice == spec), None)
+        if base is not None and asked is not None:
+            difference = result.values.get(key._replace(is_diff=False).make_diff_key())
+            check = _beyond_chance(check, difference, bound, result.examples, is_better=asked.is_better)
+        yield check
+
+
+def _beyond_chance(check: Check, difference: Value | None, bound: Any, rows: int | None, *, is_better: bool) -> Check:
+    """Returns the check with the bound asked of the whole interval of the difference between both models on the same rows."""
+    asked = check.rule.replace("not worse than the baseline by more than 0", "better than the baseline by more than 0") if is_better else ""
+    rule = f"{asked or check.rule}, beyond chance"
+    if check.value is None or check.baseline is None or math.isnan(check.value.value) or math.isnan(check.baseline.value):
+        return dataclasses.replace(check, rule=rule)
+    name = f"{check.metric} on {check.slice}"
+    known = f"{name} is {check.value.value:.5g}, the baseline's {check.baseline.value:.5g}"
+    if difference is None or difference.lower is None or difference.upper is None or math.isnan(difference.lower + difference.upper):
+        text = f"{known}; how sure the difference is cannot be said, since no interval could be estimated. It must be {rule}."
+        return dataclasses.replace(check, rule=rule, passed=False, text=text, difference=difference)
+    worst = difference.upper if _lower_is_better(bound) else difference.lower
+    # A model that only equals the baseline is not better by more than nothing.
+    passed = _keeps_change(check.baseline.value + worst, check.baseline.value, bound) and not (is_better and worst == 0)
+    known += (
+        f": {_signed(difference.value)} (95 %: {_signed(difference.lower)} to {_signed(difference.upper)}) "
+        f"on the same{'' if rows is None else f' {rows:,}'} rows"
+    )
+    text = f"{known}{', which is' if passed else '; it must be'} {rule}."
+    return dataclasses.replace(check, rule=rule, passed=passed, text=text, difference=difference)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4g}"
 
 
 def _judged(metric: str, rule: str, result: SliceResult, value: Value | None, base: Value | None, bound: Any, changes: bool) -> Check:

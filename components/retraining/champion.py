@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from components.evaluator.threshold import check_metric, normalise_slices
-from components.records import shard_files
-from components.schema.file import read_schema_of
-from components.serving import serving_path
-from components.tensorflow_setup import grow_gpu_memory
-from pipeline.artifacts import Examples, Model, ModelEvaluation, Schema
+from components.evaluator import Evaluator
+from pipeline.artifacts import Examples, Model, ModelBlessing, ModelEvaluation, Schema
 from pipeline.component import Component, Input, Output
 from pipeline.context import Context
 from pipeline.errors import DefinitionError
@@ -51,12 +47,10 @@ class ChampionCheck(Component):
     libraries = ("tensorflow-model-analysis", "tensorflow")
 
     def validate(self) -> None:
-        """Checks the names."""
+        """Checks the parameters as an Evaluator does."""
         if not self.parameters["metrics"]:
             raise DefinitionError(f"Node '{self.id}': there is no metric to compute.", hint="For example: metrics=['AUC'].")
-        for name in self.parameters["metrics"]:
-            check_metric(name)
-        normalise_slices(self.parameters["slices"], f"Node '{self.id}'")
+        Evaluator(self.inputs["examples"], self.inputs["model"], id=self.id, **self.parameters)
 
     def execute(
         self,
@@ -74,33 +68,28 @@ class ChampionCheck(Component):
         weight: str | None = None,
         confidence_intervals: Literal["bootstrap", "jackknife"] | None = "bootstrap",
     ) -> None:
-        """Evaluates the model."""
-        from components.evaluator import config, results
-        from components.evaluator import evaluation as evaluations
-
-        written = config.build_config(
+        """Evaluates the model; the blessing that an Evaluator gives with it is no part of the result."""
+        blessing = ModelBlessing(context.temp / "blessing")
+        blessing.path.mkdir(parents=True)
+        object.__new__(Evaluator).execute(
+            context,
+            examples,
+            model,
+            evaluation,
+            blessing,
+            None,
+            schema,
             label=label,
+            metrics=metrics,
+            slices=slices,
+            splits=splits,
             prediction=prediction,
             weight=weight,
-            metrics=metrics,
-            plots=(),
-            slices=normalise_slices(slices, f"Node '{context.node}'"),
-            thresholds=(),
             confidence_intervals=confidence_intervals,
-            min_slice_size=1,
         )
-        grow_gpu_memory()
-        context.progress("loading the model")
-        files = [file for split in splits for file in shard_files(examples.split_path(split))]
-        read = None if schema is None else read_schema_of(schema)
-        prepared = evaluations.prepare(written, files, serving_path(model.path), None, read, evaluation.path)
-        context.progress("evaluating")
-        evaluations.run(prepared, context)
-        summary = results.summarise(results.read_results(evaluation.path), label=label, splits=splits, baseline=None)
-        evaluation.write_summary(summary)
         if "span" in examples.properties:
             evaluation.properties["span"] = examples.properties["span"]
-        context.decide("evaluated", [_sentence(summary, model.id, int(examples.properties.get("span", 0)))])
+        context.decide("evaluated", [_sentence(evaluation.summary(), model.id, int(examples.properties.get("span", 0)))])
 
 
 def _sentence(summary: dict[str, Any], model: int | None, span: int) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from components.evaluator.threshold import HIGHER_IS_BETTER, LOWER_IS_BETTER, check_metric
+from components.evaluator.threshold import Threshold
 from pipeline.errors import DataError, DefinitionError, did_you_mean
 
 _DAY, _HOUR = 24.0, 1.0
@@ -279,13 +279,11 @@ class ChampionWorse(Rule):
     needs: ClassVar[tuple[str, ...]] = ("champion", "champion_evaluation")
 
     def __post_init__(self) -> None:
-        check_metric(self.metric)
+        Threshold(self.metric, not_worse_than_baseline_by=0)  # checks that there is such a metric, and that one way is better
         if (self.than is None) == (self.by is None):
             raise DefinitionError(f"ChampionWorse('{self.metric}'): give than or by. Received: than={self.than}, by={self.by}")
         if self.by is not None and self.by < 0:
             raise DefinitionError(f"ChampionWorse('{self.metric}'): by expects 0 or more. Received: {self.by}")
-        if self.metric not in HIGHER_IS_BETTER | LOWER_IS_BETTER:
-            raise DefinitionError(f"ChampionWorse('{self.metric}'): neither higher nor lower is better by nature. Name another metric.")
 
     def __str__(self) -> str:
         return f"champion's {self.metric} worse {f'than {self.than:g}' if self.than is not None else f'by {self.by:g} than when blessed'}"
@@ -296,7 +294,7 @@ class ChampionWorse(Rule):
         if facts.metrics is None:
             return Opinion(str(self), False, f"{facts.model} was not evaluated on the new data")
         now = _metric(self.metric, facts.metrics)
-        sign = 1 if self.metric in HIGHER_IS_BETTER else -1
+        sign = 1 if Threshold(self.metric, not_worse_than_baseline_by=0).higher_is_better else -1
         bound, beside = self.than, ""
         if self.by is not None:
             before = None if facts.blessed_metrics is None else _metric(self.metric, facts.blessed_metrics, required=False)
