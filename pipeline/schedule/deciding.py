@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.schedule.model import Attempt, AttemptState, Interrupted, Overlap, Schedule, Tick, TickState
-from pipeline.schedule.triggers import span_text
+from pipeline.schedule.triggers import Cron, Every, span_text
 
 _LONGEST_DELAY = 3600.0
 _INTERRUPTIONS = 5
+_CLOCKED = tuple(f"{kind.KIND}:" for kind in (Cron, Every))
 MANUAL = ("manual", "backfill")
 
 
@@ -65,10 +66,13 @@ class Situation:
 def decide(tick: Tick, at: Situation) -> Decision:
     """Returns what to do with a tick that waits."""
     policy, manual = at.schedule.policy, tick.trigger in MANUAL
-    if at.schedule.paused is not None and not manual and not tick.attempts:
+    paused = at.schedule.paused is not None and not manual and not tick.attempts
+    if paused and not tick.ordered and tick.trigger.startswith(_CLOCKED):
         return Decision(Verb.SKIP, f"the schedule is paused: {at.schedule.paused}")
     if not tick.ordered and not tick.attempts and (decision := _crowded(tick, at)) is not None:
         return decision
+    if paused:
+        return Decision(Verb.WAIT, f"the schedule is paused: {at.schedule.paused}")
     if at.running is not None:
         return Decision(Verb.WAIT, f"run {at.running.run} of this schedule goes on")
     if at.ahead is not None:

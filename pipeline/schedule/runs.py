@@ -5,13 +5,14 @@ A run outlives the daemon that started it. It is known by its id, which stands o
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -128,7 +129,18 @@ class CauceRuns:
             if child.poll() is None:
                 return True
             del self._children[attempt.id]
-        return self._process(attempt) is not None
+        if attempt.pid and self._running(attempt.pid, attempt.run) is not None:
+            return True
+        known = self.goes_on(attempt)
+        return self._process(attempt) is not None if known is None else known
+
+    def goes_on(self, attempt: Attempt) -> bool | None:
+        """Returns whether a run goes on, as store and lock say; None where it is not in the store. One whose process is gone is marked."""
+        run = self.store().find_run(attempt.run)
+        if run is not None and run.state is RunState.RUNNING:
+            recover(self.store(), Storage(self.root))
+            run = self.store().find_run(attempt.run)
+        return None if run is None else run.state is RunState.RUNNING
 
     def _goes_on_elsewhere(self, attempt: Attempt) -> bool:
         """Returns whether a run of another machine, which cannot be asked, is to be waited for: the store tells when it has ended."""
@@ -138,11 +150,30 @@ class CauceRuns:
         return run.state is RunState.RUNNING
 
     def _process(self, attempt: Attempt) -> psutil.Process | None:
-        """Returns the process of an attempt of this machine; where its number was never recorded, by its command line."""
+        """Returns the process of an attempt of this machine.
+
+        It may be another one than was recorded: a daemon that was killed right after the start of a process, before that had its command
+        line, is followed by one that starts a second process of the same run. The first one works then, and the second one gives up.
+        """
         if attempt.host != socket.gethostname():
             return None
-        candidates = [attempt.pid] if attempt.pid else psutil.pids()
-        return next((process for pid in candidates if (process := _running(pid, attempt.run)) is not None), None)
+        if attempt.pid and (process := self._running(attempt.pid, attempt.run)) is not None:
+            return process
+        return next((process for pid in psutil.pids() if (process := self._running(pid, attempt.run)) is not None), None)
+
+    def _running(self, pid: int, run: str) -> psutil.Process | None:
+        try:
+            process = psutil.Process(pid)
+            words = process.cmdline()
+            alive = process.status() != psutil.STATUS_ZOMBIE and self.names(words, run) and os.getpgid(pid) == pid
+        except (psutil.Error, ProcessLookupError, PermissionError):
+            return None
+        return process if alive else None
+
+    @staticmethod
+    def names(words: Sequence[str], run: str) -> bool:
+        """Returns whether a command line is that of a run, and not of a command that shows it."""
+        return any(before in ("--run-id", "resume") and word == run for before, word in itertools.pairwise(words))
 
     def stop(self, attempt: Attempt, *, force: bool) -> None:
         process = self._process(attempt)
@@ -159,9 +190,6 @@ class CauceRuns:
 
     def outcome(self, attempt: Attempt) -> Outcome | None:
         run = self.store().find_run(attempt.run)
-        if run is not None and run.state is RunState.RUNNING:
-            recover(self.store(), Storage(self.root))
-            run = self.store().find_run(attempt.run)
         if run is None:
             return self._not_begun(attempt) if attempt.started else None
         if run.state is RunState.RUNNING:
@@ -204,15 +232,6 @@ class CauceRuns:
             "log": failed[0] if failed else str(self.log(attempt)),
             "started": timestamp(run.started),
         }
-
-
-def _running(pid: int, run: str) -> psutil.Process | None:
-    try:
-        process = psutil.Process(pid)
-        alive = process.status() != psutil.STATUS_ZOMBIE and run in process.cmdline() and os.getpgid(pid) == pid
-    except (psutil.Error, ProcessLookupError, PermissionError):
-        return None
-    return process if alive else None
 
 
 def _folder(schedule: Schedule) -> Path:
