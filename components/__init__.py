@@ -8,6 +8,7 @@ from components.pusher import Pusher
 from components.resolver import Resolver
 from components.retraining import ChampionCheck, RetrainingPolicy
 from components.schema.component import ImportSchema, SchemaGen
+from components.serving_logs import LabelJoin, ServingLogExampleGen
 from components.statistics.component import StatisticsGen
 from components.trainer import Trainer
 from components.transform import Transform
@@ -20,11 +21,13 @@ __all__ = [
     "ImportExampleGen",
     "ImportSchema",
     "Importer",
+    "LabelJoin",
     "ParquetExampleGen",
     "Pusher",
     "Resolver",
     "RetrainingPolicy",
     "SchemaGen",
+    "ServingLogExampleGen",
     "StatisticsGen",
     "Threshold",
     "Trainer",

@@ -80,7 +80,7 @@ class FileExampleGen(Component):
         self._check_spans(patterns)
         if values["version"] is not None and not any(pattern.has_version for pattern in patterns):
             raise self._error(f"version={values['version']} is given, and input has no {{VERSION}}: '{patterns[0].text}'.")
-        if values["split_by"] is not None and values["stratify_by"] is not None:
+        if values["split_by"] is not None and values.get("stratify_by") is not None:
             raise self._error("split_by and stratify_by exclude one another.")
         if isinstance(values["input"], Mapping):
             self._check_given_splits(values["input"])
@@ -107,7 +107,7 @@ class FileExampleGen(Component):
     def _check_given_splits(self, given: Mapping[str, object]) -> None:
         self._check_names(given)
         for name, default in (("splits", DEFAULT_SPLITS), ("split_by", None), ("stratify_by", None)):
-            if self.parameters[name] != default:
+            if self.parameters.get(name, default) != default:
                 raise self._error(f"input names the files of each split ({', '.join(given)}), so {name} cannot be given too.")
 
     def _check_splits(self, splits: Mapping[str, int]) -> None:
