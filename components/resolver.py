@@ -12,6 +12,7 @@ from pipeline.channel import Channel
 from pipeline.component import Component, Output
 from pipeline.driver import Driver
 from pipeline.errors import DefinitionError, did_you_mean
+from pipeline.records import EventKind
 from pipeline.resolution import ArtifactGroups, History
 from pipeline.storage import damage
 
@@ -34,7 +35,7 @@ def latest_blessed_model(history: History, wanted: str, pipeline: str | None) ->
     blessed = {artifact.id or 0: artifact for artifact in found if artifact.properties.get("blessed") == 1}
     last_execution = dict.fromkeys(blessed, 0)
     for event in history.store.events_of_artifacts(blessed):
-        if event.kind.is_output:
+        if event.kind is EventKind.OUTPUT:  # that a Resolver selected one is no blessing
             last_execution[event.artifact] = max(last_execution[event.artifact], event.execution)
     passed = ""
     for number in sorted(blessed, key=last_execution.__getitem__, reverse=True):

@@ -10,6 +10,7 @@ from pipeline.channel import Channel
 from pipeline.component import Component, Input, Output
 from pipeline.context import Context
 from pipeline.errors import DefinitionError
+from pipeline.records import EventKind, ExecutionState
 from tests.project import Project, Ran
 
 
@@ -66,6 +67,16 @@ def test_blessing_that_was_a_cache_hit_counts_as_the_last_one(project: Project) 
     judge(project, 2)
     assert judge(project, 1).state("Bless") == "cached"
     assert selected(project.run(Resolver())) == "1"
+
+
+def test_to_be_selected_is_not_to_be_blessed_again(project: Project) -> None:
+    """A Resolver that ran after the new model was judged, but looked before that, selected the old one."""
+    (old,) = judge(project, 1).result["Bless"].outputs["blessing"]
+    judge(project, 2)
+    selection = {"blessing": [old]}
+    kind = EventKind.INTERNAL_OUTPUT
+    project.store.register("fake", "late", "Resolver", "Resolver", {}, {}, state=ExecutionState.COMPLETE, outputs=selection, kind=kind)
+    assert selected(project.run(Resolver())) == "2"
 
 
 def test_damaged_model_is_passed_over_and_the_reason_says_so(project: Project) -> None:
