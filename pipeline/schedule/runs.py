@@ -140,7 +140,7 @@ class CauceRuns:
         if run is not None and run.state is RunState.RUNNING:
             recover(self.store(), Storage(self.root))
             run = self.store().find_run(attempt.run)
-        return None if run is None else run.state is RunState.RUNNING
+        return None if run is None or _is_of_before(run, attempt) else run.state is RunState.RUNNING
 
     def _goes_on_elsewhere(self, attempt: Attempt) -> bool:
         """Returns whether a run of another machine, which cannot be asked, is to be waited for: the store tells when it has ended."""
@@ -192,11 +192,11 @@ class CauceRuns:
         run = self.store().find_run(attempt.run)
         if run is None:
             return self._not_begun(attempt) if attempt.started else None
+        if _is_of_before(run, attempt):
+            failed = Outcome(AttemptState.FAILED, f"it could not be resumed: {self._said(attempt)}")
+            return failed if attempt.started else None
         if run.state is RunState.RUNNING:
             return Outcome(AttemptState.INTERRUPTED, INTERRUPTED, {"started": timestamp(run.started)})
-        resumed_in_vain = attempt.resumes and run.ended < attempt.started
-        if resumed_in_vain and run.state is not RunState.DONE:
-            return Outcome(AttemptState.FAILED, f"it could not be resumed: {self._said(attempt)}")
         return Outcome(_STATES.get(run.state, AttemptState.FAILED), run.reason or "done", self._details(run, attempt))
 
     def _not_begun(self, attempt: Attempt) -> Outcome:
@@ -232,6 +232,11 @@ class CauceRuns:
             "log": failed[0] if failed else str(self.log(attempt)),
             "started": timestamp(run.started),
         }
+
+
+def _is_of_before(run: Run, attempt: Attempt) -> bool:
+    """Returns whether the store tells of the run as it was before this attempt to resume it."""
+    return attempt.resumes and run.state not in (RunState.RUNNING, RunState.DONE) and run.ended < attempt.claimed
 
 
 def _folder(schedule: Schedule) -> Path:
