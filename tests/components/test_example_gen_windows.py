@@ -250,6 +250,8 @@ def test_missing_span_inside_a_window_is_refused_or_allowed(tmp_path: Path) -> N
         DataError, match=r"has no span 3; 1 more are missing.\nIt has: 1, 2, 5. Write it, or go on without it: missing_spans="
     ):
         choose(tmp_path, window=4)
+    with pytest.raises(DataError, match="has no span 9; 3 more are missing"):
+        choose(tmp_path, window=5, span=9)
     chosen = choose(tmp_path, window=4, missing="allow")
     assert (chosen.names, chosen.remarks) == (("2", "5"), ("span 3 is missing (allowed)", "span 4 is missing (allowed)"))
 
