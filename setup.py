@@ -70,6 +70,7 @@ setup(
         "apache-beam>=2.72,<3",
         "click>=8.1,<9",
         "cloudpickle>=3",
+        "cronsim>=2.6,<3",
         # TFDV and TFT import dill; Beam no longer brings it.
         "dill",
         # From 2.26 on it scans all distributions and warns at each import.
@@ -79,12 +80,16 @@ setup(
         "ml-metadata>=1.17,<2",
         "numpy",
         "pandas",
+        "pg8000>=1.31,<2",
+        "prometheus-client>=0.20,<1",
         "psutil>=5.9",
         "pyarrow>=10",
+        "pymysql>=1.1,<2",
         "rich>=13",
         # TFMA brings it; ExampleValidator takes a distribution function from it.
         "scipy",
         "setuptools<81",
+        "sqlalchemy>=2.0.30,<3",
         "tensorflow>=2.16,<3",
         "tensorflow-data-validation>=1.16.1,<2",
         "tensorflow-metadata>=1.16.1,<2",
@@ -92,6 +97,8 @@ setup(
         "tensorflow-transform>=1.16,<2",
         "tfx-bsl>=1.16.1,<2",
         "typeguard>=4.3,<5",
+        "tzdata",
+        "watchfiles>=0.22,<2",
         *(f"{requirement}; python_version < '3.12'" for requirement in NEWEST_ON_PYTHON_311),
     ],
     extras_require={

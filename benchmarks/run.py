@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+import scheduler as measure_scheduler
 from report import Row, machine, print_table, to_json, update_document
 from session import HERE, SPAN_TIMES, SPANS, TIMES, WORK, PipelineRun, Repetition, Session
 
@@ -97,7 +98,19 @@ def spans(session: Session) -> list[Row]:
     ]
 
 
-PARTS: dict[str, Callable[[Session], list[Row]]] = {part.__name__: part for part in (small, large, csv, spans, chain, commands)}
+def scheduler(session: Session) -> list[Row]:
+    """The daemon, with its default settings: how soon it starts a run, and what it takes while there is nothing to do."""
+    waited = measure_scheduler.arrivals(WORK / "scheduler")
+    at_rest = measure_scheduler.idle(WORK / "scheduler")
+    idle = f"daemon idle with {measure_scheduler.SCHEDULES:,} schedules"
+    return [
+        Row("from a new span appearing to its run, default settings", "s", waited, most_value=2.0),
+        Row(idle, "of a core", [at_rest.share], most_value=0.01),
+        Row(f"{idle}, memory", "MB", [at_rest.resident / 1e6], most_value=150),
+    ]
+
+
+PARTS: dict[str, Callable[[Session], list[Row]]] = {part.__name__: part for part in (small, large, csv, spans, chain, commands, scheduler)}
 LONG = ("large", "csv", "spans")
 
 

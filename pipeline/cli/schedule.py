@@ -116,7 +116,8 @@ def status(root: str | None, metadata: str | None, as_json: bool) -> int:
 @click.argument("name")
 @click.option("--reason", required=True, help="Why; it is shown, and recorded with each tick that is skipped.")
 @store_options
-def pause(name: str, reason: str, root: str | None, metadata: str | None) -> None:
+@json_option
+def pause(name: str, reason: str, root: str | None, metadata: str | None, as_json: bool) -> None:
     """Let the schedule NAME start nothing until it is resumed. A run that goes on is not stopped.
 
     \b
@@ -127,13 +128,14 @@ def pause(name: str, reason: str, root: str | None, metadata: str | None) -> Non
     if not reason.strip():
         raise UsageError("--reason is empty. Expected why, in a few words.")
     known.state.pause(known.state.schedule(name), reason.strip())
-    click.echo(f"{name} is paused. Go on: cauce schedule resume {name}")
+    _said(name, "paused", f"{name} is paused. Go on: cauce schedule resume {name}", as_json=as_json)
 
 
 @schedule.command()
 @click.argument("name")
 @store_options
-def resume(name: str, root: str | None, metadata: str | None) -> None:
+@json_option
+def resume(name: str, root: str | None, metadata: str | None, as_json: bool) -> None:
     """Let the schedule NAME go on. Times that came while it was paused are not made up for; spans, files and artifacts are found now.
 
     \b
@@ -142,17 +144,17 @@ def resume(name: str, root: str | None, metadata: str | None) -> None:
     """
     known = opened(root, metadata)
     found = known.state.schedule(name)
-    if found.paused is None:
-        click.echo(f"{name} is not paused.", err=True)
-        return
-    operations.go_on(known.state, found, known.clock.now())
-    click.echo(f"{name} goes on. Its next times: cauce schedule show {name}")
+    if found.paused is not None:
+        operations.go_on(known.state, found, known.clock.now())
+    text = f"{name} goes on. Its next times: cauce schedule show {name}" if found.paused is not None else f"{name} is not paused."
+    _said(name, "active", text, as_json=as_json)
 
 
 @schedule.command()
 @click.argument("name")
 @store_options
-def remove(name: str, root: str | None, metadata: str | None) -> None:
+@json_option
+def remove(name: str, root: str | None, metadata: str | None, as_json: bool) -> None:
     """Remove the schedule NAME with its history. Runs, artifacts and models stay.
 
     \b
@@ -161,7 +163,7 @@ def remove(name: str, root: str | None, metadata: str | None) -> None:
     """
     known = opened(root, metadata)
     known.state.remove(known.state.schedule(name))
-    click.echo(f"{name} is removed. Its runs are still there: cauce runs list")
+    _said(name, "removed", f"{name} is removed. Its runs are still there: cauce runs list", as_json=as_json)
 
 
 @schedule.command()
@@ -192,7 +194,8 @@ def trigger(name: str, reason: str, root: str | None, metadata: str | None, as_j
 @click.argument("name")
 @click.option("--reason", required=True, help="Why; it is recorded.")
 @store_options
-def stop(name: str, reason: str, root: str | None, metadata: str | None) -> None:
+@json_option
+def stop(name: str, reason: str, root: str | None, metadata: str | None, as_json: bool) -> None:
     """Stop the run of the schedule NAME that goes on; it is not tried again.
 
     \b
@@ -205,7 +208,14 @@ def stop(name: str, reason: str, root: str | None, metadata: str | None) -> None
     if not going:
         raise UsageError(f"No run of schedule '{name}' goes on.", hint=f"See its ticks: cauce schedule history {name}")
     known.state.stop(going[-1], reason.strip() or "by hand")
-    click.echo(f"Run {going[-1].run} is being stopped.")
+    _said(name, "stopping", f"Run {going[-1].run} is being stopped.", as_json=as_json, run=going[-1].run)
+
+
+def _said(name: str, state: str, text: str, *, as_json: bool, run: str | None = None) -> None:
+    if as_json:
+        print_json({"schedule": name, "state": state, "run": run})
+    else:
+        click.echo(text)
 
 
 for command in (add, backfill, run, install):

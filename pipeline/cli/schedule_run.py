@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Sequence
@@ -77,7 +76,6 @@ def daemon(known: Opened, *, places: int, once: bool = False, port: int | None =
     metavar="N",
     help="Where to answer on loopback: /health, /metrics, /hooks/NAME; 0 for nowhere.",
 )
-@click.option("--log-json", is_flag=True, help="Log JSON, an object a line.")
 @click.option(
     "--log-file",
     type=click.Path(path_type=Path),
@@ -85,7 +83,8 @@ def daemon(known: Opened, *, places: int, once: bool = False, port: int | None =
     help="Log there, in files of 10 MB of which five are kept, instead of stderr.",
 )
 @store_options
-def run(once: bool, max_runs: int, port: int, log_json: bool, log_file: Path | None, root: str | None, metadata: str | None) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Log JSON, an object a line.")
+def run(once: bool, max_runs: int, port: int, log_file: Path | None, root: str | None, metadata: str | None, as_json: bool) -> int:
     """Be the daemon: find what is due, start runs, watch over them. In the foreground; stop it with Ctrl-C or SIGTERM.
 
     One daemon works on a database; a second one waits, and takes over when the first is gone. Runs that are stopped with it are resumed by
@@ -94,10 +93,10 @@ def run(once: bool, max_runs: int, port: int, log_json: bool, log_file: Path | N
     \b
     Examples:
       cauce schedule run
-      cauce schedule run --max-runs 2 --log-json --log-file /var/log/cauce.log
+      cauce schedule run --max-runs 2 --json --log-file /var/log/cauce.log
       cauce schedule run --once
     """
-    set_up(as_json=log_json, file=log_file)
+    set_up(as_json=as_json, file=log_file)
     known = opened(root, metadata)
     works = daemon(known, places=max_runs, once=once, port=port if port and not once else None)
     _stop_on_signals(works)
@@ -129,7 +128,8 @@ def _stop_on_signals(works: Daemon) -> None:
 def backfill(name: str, spans: str, dry_run: bool, root: str | None, metadata: str | None, as_json: bool) -> int:
     """Run the schedule NAME once for each of some spans of the past, in order.
 
-    Where a daemon works, it runs them, and this command follows; else this command runs them itself. It leaves with code 1 where one failed.
+    Where a daemon works, it runs them, and this command follows; else this command runs them itself. It leaves with code 1 where one
+    failed.
 
     \b
     Examples:
@@ -230,7 +230,10 @@ def _work_off(known: Opened, ticks: Sequence[int]) -> None:
 @click.option("--force", is_flag=True, help="Write over a unit that is different.")
 @click.option("--max-runs", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="As of `cauce schedule run`.")
 @store_options
-def install(system: bool, output: Path | None, printed: bool, force: bool, max_runs: int, root: str | None, metadata: str | None) -> None:
+@json_option
+def install(
+    system: bool, output: Path | None, printed: bool, force: bool, max_runs: int, root: str | None, metadata: str | None, as_json: bool
+) -> None:
     """Write a unit of systemd that starts the daemon with the machine, and print the line of a crontab for those who have none.
 
     \b
@@ -246,18 +249,17 @@ def install(system: bool, output: Path | None, printed: bool, force: bool, max_r
         environment["CAUCE_METADATA"] = settings.metadata_url
     options = ["--max-runs", str(max_runs)] if max_runs != 1 else []
     text = installing.unit_text(folder, environment, options, system=system)
-    if printed:
+    crontab = installing.crontab_line(folder, environment, options)
+    file = None if printed else output or installing.unit_file(system=system)
+    changed = file is not None and installing.write_unit(file, text, force=force)
+    if as_json:
+        print_json({"file": str(file) if file else None, "changed": changed, "unit": text, "crontab": crontab})
+    elif file is None:
         click.echo(text, nl=False)
-        return
-    file = output or installing.unit_file(system=system)
-    changed = installing.write_unit(file, text, force=force)
-    click.echo(f"{'Wrote' if changed else 'There was already'} {file}")
-    control = "systemctl" if system else "systemctl --user"
-    steps = [f"{control} daemon-reload", f"{control} enable --now {installing.UNIT}"]
-    steps += [] if system else [f"loginctl enable-linger {os.environ.get('USER', '$USER')}"]
-    console().print(table(["next"], [[step] for step in steps]))
-    click.echo(f"\nWithout systemd, as a line of your crontab (crontab -e):\n{installing.crontab_line(folder, environment, options)}")
+    else:
+        click.echo(f"{'Wrote' if changed else 'There was already'} {file}")
+        console().print(table(["next"], [[step] for step in installing.next_steps(system=system)]))
+        click.echo(f"\nWithout systemd, as a line of your crontab (crontab -e):\n{crontab}")
     if secret:
-        click.echo(
-            f"\nThe URL of the store holds a password, which is in neither: put CAUCE_METADATA=... into {folder / 'cauce.env'}", err=True
-        )
+        place = folder / "cauce.env"
+        click.echo(f"The URL of the store holds a password, which is in neither: put CAUCE_METADATA=... into {place}", err=True)

@@ -132,7 +132,8 @@ class Daemon:
         for helper in self.helpers:
             helper.begin(self.lease, self.woken)
         count, open = len(self.collector.schedules), len(self.dispatcher.open)
-        say("working", f"the daemon works: {count} schedules, {open} runs go on", schedules=count, running=open)
+        runs = f"{open or 'no'} run{' goes' if open == 1 else 's go'} on"
+        say("working", f"the daemon works: {count} schedule{'s' * (count != 1)}, {runs}", schedules=count, running=open)
 
     def _guarded_step(self) -> float:
         """Does a step; trouble with a database or a disk is logged and waited out, for the daemon must outlive it."""

@@ -58,6 +58,14 @@ def unit_file(*, system: bool) -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user" / UNIT
 
 
+def next_steps(*, system: bool) -> list[str]:
+    """Returns the commands that make systemd take the unit."""
+    control = "systemctl" if system else "systemctl --user"
+    steps = [f"{control} daemon-reload", f"{control} enable --now {UNIT}"]
+    # Without it the units of a user end when he logs out.
+    return steps if system else [*steps, f"loginctl enable-linger {os.environ.get('USER', '$USER')}"]
+
+
 def write_unit(file: Path, text: str, *, force: bool) -> bool:
     """Writes the unit; returns whether it changed.
 

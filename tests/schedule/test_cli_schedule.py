@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import jsonschema
 import pytest
 
 from pipeline.schedule.model import AttemptState, TickState
 from pipeline.schedule.reports import Reports
 from pipeline.schedule.state import State
-from tests.cli import cauce
+from tests.cli import SCHEMAS, cauce
 from tests.project import Project
 from tests.schedule.spanned import REPOSITORY, SPANNED, write_spans
 
@@ -98,7 +99,7 @@ def test_schedule_is_added_listed_shown_run_and_removed(simple: Project) -> None
     assert "cron '0 6 * * 1-5' (Europe/Berlin)" in text
     assert "quiet 22:00-06:00" in text
     assert cauce("schedule", "list", root=simple.root).out.splitlines()[1].startswith("nightly")
-    assert cauce("schedule", "remove", "nightly", root=simple.root).code == 0
+    assert cauce("schedule", "remove", "nightly", "--json", root=simple.root).json("schedule-remove")["state"] == "removed"
     assert cauce("schedule", "list", "--json", root=simple.root).json("schedule-list") == []
     assert len(simple.store.runs()) == 1
 
@@ -191,12 +192,12 @@ def test_reading_makes_no_database(simple: Project) -> None:
 
 def test_paused_schedule_says_so(simple: Project) -> None:
     cauce("schedule", "add", "a", simple.folder, "--every", "1h", root=simple.root)
-    assert cauce("schedule", "pause", "a", "--reason", "holidays", root=simple.root).code == 0
+    assert cauce("schedule", "pause", "a", "--reason", "holidays", "--json", root=simple.root).json("schedule-pause")["state"] == "paused"
     shown = cauce("schedule", "show", "a", "--json", root=simple.root).json("schedule-show")
     assert (shown["state"], shown["paused"], shown["next"]) == ("paused", "holidays", [])
     assert "holidays" in cauce("schedule", "list", root=simple.root).out
-    assert cauce("schedule", "resume", "a", root=simple.root).code == 0
-    assert "is not paused" in cauce("schedule", "resume", "a", root=simple.root).err
+    assert cauce("schedule", "resume", "a", "--json", root=simple.root).json("schedule-resume")["state"] == "active"
+    assert "is not paused" in cauce("schedule", "resume", "a", root=simple.root).out
 
 
 def test_backfill_shows_what_would_run_and_then_runs_in_order(project: Project) -> None:
@@ -277,7 +278,8 @@ def test_run_goes_on_when_the_daemon_is_killed_and_the_next_one_takes_it_over_an
     with _daemon(project) as second:
         until(lambda: Reports(project.url).daemon().pid == second.pid)
         assert cauce("schedule", "remove", "s", root=project.root).err.startswith(f"error: Run {attempt.run} of schedule 's' goes on.")
-        cauce("schedule", "stop", "s", "--reason", "enough", root=project.root)
+        stopped = cauce("schedule", "stop", "s", "--reason", "enough", "--json", root=project.root).json("schedule-stop")
+        assert stopped == {"schedule": "s", "state": "stopping", "run": attempt.run}
         until(lambda: not state.open_attempts())
     (tick,) = state.ticks()
     assert (tick.state, tick.reason, tick.attempts) == (TickState.FAILED, "stopped: enough", 1)
@@ -303,7 +305,7 @@ def test_second_daemon_waits_and_takes_over_when_the_first_is_killed(simple: Pro
 def _daemon(project: Project) -> Iterator[subprocess.Popen[bytes]]:
     """Runs a daemon in a process of its own as long as the block lasts."""
     log = project.folder / f"daemon-{time.monotonic_ns()}.log"
-    command = [sys.executable, "-m", "pipeline", "schedule", "run", "--port", "0", "--log-json", "--root", str(project.root)]
+    command = [sys.executable, "-m", "pipeline", "schedule", "run", "--port", "0", "--json", "--root", str(project.root)]
     with log.open("wb") as file:
         process = subprocess.Popen(command, stderr=file)
     try:
@@ -312,4 +314,6 @@ def _daemon(project: Project) -> Iterator[subprocess.Popen[bytes]]:
         process.terminate()
         code = process.wait(30)
     assert code in (0, -signal.SIGKILL), log.read_text()
-    assert all({"time", "level", "event", "message"} <= set(json.loads(line)) for line in log.read_text().splitlines())
+    schema = json.loads((SCHEMAS / "schedule-run.json").read_text())
+    for line in log.read_text().splitlines():
+        jsonschema.validate(json.loads(line), schema)

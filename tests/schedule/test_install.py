@@ -41,6 +41,9 @@ def test_printing_writes_nothing(project: Project, monkeypatch: pytest.MonkeyPat
     said = cauce("schedule", "install", "--system", "--print", root=project.root)
     assert said.out.startswith("[Unit]\n")
     assert "WantedBy=multi-user.target" in said.out
+    both = cauce("schedule", "install", "--system", "--print", "--json", root=project.root).json("schedule-install")
+    assert (both["file"], both["changed"], both["unit"]) == (None, False, said.out)
+    assert both["crontab"].endswith("schedule run --once")
     assert not (tmp_path / "config").exists()
 
 
