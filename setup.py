@@ -64,7 +64,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["pipeline", "pipeline.*", "components", "components.*"]),
-    package_data={"pipeline": ["cli/template/**/*", "cli/template/*"]},
+    package_data={"pipeline": ["cli/template/**/*", "cli/template/*", "ui/templates/**/*", "ui/static/**/*"]},
     entry_points={"console_scripts": ["cauce=pipeline.cli.main:main"]},
     install_requires=[
         "apache-beam>=2.72,<3",
@@ -75,6 +75,7 @@ setup(
         # From 2.26 on it scans all distributions and warns at each import.
         "google-api-core<2.26",
         "google-crc32c>=1.5",
+        "jinja2>=3.1,<4",
         "keras>=3.4,<4",
         "ml-metadata>=1.17,<2",
         "numpy",
@@ -85,6 +86,7 @@ setup(
         # TFMA brings it; ExampleValidator takes a distribution function from it.
         "scipy",
         "setuptools<81",
+        "starlette>=0.46,<2",
         "tensorflow>=2.16,<3",
         "tensorflow-data-validation>=1.16.1,<2",
         "tensorflow-metadata>=1.16.1,<2",
@@ -92,11 +94,22 @@ setup(
         "tensorflow-transform>=1.16,<2",
         "tfx-bsl>=1.16.1,<2",
         "typeguard>=4.3,<5",
+        "uvicorn>=0.30,<1",
         *(f"{requirement}; python_version < '3.12'" for requirement in NEWEST_ON_PYTHON_311),
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.16,<3"],
-        "test": ["import-linter>=2", "mypy>=1.10", "pytest>=8", "pytest-timeout>=2.3", "ruff>=0.6", "jsonschema>=4"],
+        "test": [
+            "axe-playwright-python>=0.1.4,<1",
+            "httpx>=0.27,<1",
+            "import-linter>=2",
+            "jsonschema>=4",
+            "mypy>=1.10",
+            "playwright>=1.45,<2",
+            "pytest>=8",
+            "pytest-timeout>=2.3",
+            "ruff>=0.6",
+        ],
     },
     classifiers=[
         "License :: OSI Approved :: Apache Software License",

@@ -1,4 +1,4 @@
-"""The one place where the command line reaches components.
+"""The one place where the engine reaches components.
 
 The engine knows components only by their base class; some commands need what components own: `cauce schema` the review of schemas,
 `cauce models` the folders that models are served from, `cauce schedule` the spans of a pattern. These modules are light, and are imported
