@@ -77,6 +77,7 @@ setup(
         "google-crc32c>=1.5",
         "jinja2>=3.1,<4",
         "keras>=3.4,<4",
+        "matplotlib>=3.8",
         "ml-metadata>=1.17,<2",
         "numpy",
         "pandas",
@@ -109,6 +110,7 @@ setup(
             "pytest>=8",
             "pytest-timeout>=2.3",
             "ruff>=0.6",
+            "scikit-learn>=1.4",
         ],
     },
     classifiers=[

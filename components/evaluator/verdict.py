@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.evaluator.config import slicing_spec
+from components.evaluator.metric_config import slicing_spec
 from components.evaluator.results import SliceResult, Value, finite, metric_name, slice_name
+from components.evaluator.subject import UNKNOWN, Subject
 from components.evaluator.threshold import Threshold
 
 MAX_REASONS = 10
@@ -78,6 +79,7 @@ def judge(
     *,
     baseline: str | None,
     against_baseline: bool,
+    subject: Subject = UNKNOWN,
     beyond_chance: Sequence[BeyondChance] = (),
 ) -> Blessing:
     """Judges a model.
@@ -87,6 +89,7 @@ def judge(
         results: The metrics of all slices.
         baseline: Name of the baseline model; None if there is none.
         against_baseline: Whether the author gave bounds against a baseline; without one they are not judged.
+        subject: What is evaluated; it names classes and steps.
         beyond_chance: What must be kept by the whole confidence interval of the difference.
     """
     judged = [
@@ -94,7 +97,7 @@ def judge(
         for key, bounds in thresholds.items()
         if baseline is None or key.model_name != baseline
         for spec, bound in bounds
-        for check in _checks(key, spec, bound, results, baseline, beyond_chance)
+        for check in _checks(key, metric_name(key, subject), spec, bound, results, baseline, beyond_chance)
     ]
     failed = [check for check in judged if not check.passed]
     skipped = against_baseline and baseline is None
@@ -139,7 +142,13 @@ def plain(metric: str) -> str:
 
 
 def _checks(
-    key: Any, spec: Any, bound: Any, results: list[SliceResult], baseline: str | None, beyond_chance: Sequence[BeyondChance]
+    key: Any,
+    metric: str,
+    spec: Any,
+    bound: Any,
+    results: list[SliceResult],
+    baseline: str | None,
+    beyond_chance: Sequence[BeyondChance],
 ) -> Iterator[Check]:
     """Yields the checks of one threshold on all slices that it applies to."""
     from tensorflow_model_analysis.proto import config_pb2
@@ -147,7 +156,6 @@ def _checks(
 
     changes = isinstance(bound, config_pb2.GenericChangeThreshold)
     rule = _change_rule(bound) if changes else _value_rule(bound)
-    metric = metric_name(key)
     if isinstance(spec, config_pb2.CrossSlicingSpec):
         yield Check(metric, "slices against each other", rule, False, f"{metric}: bounds between slices are not supported.")
         return
@@ -162,7 +170,7 @@ def _checks(
         value = result.values.get(key._replace(is_diff=False))
         base = result.values.get(key.make_baseline_key(baseline)) if changes and baseline is not None else None
         check = _judged(metric, rule, result, value, base, bound, changes)
-        asked = next((one for one in beyond_chance if one.metric == plain(key.name) and one.slice == spec), None)
+        asked = next((one for one in beyond_chance if one.metric == plain(key.name).removeprefix("macro") and one.slice == spec), None)
         if base is not None and asked is not None:
             difference = result.values.get(key._replace(is_diff=False).make_diff_key())
             check = _beyond_chance(check, difference, bound, result.examples, is_better=asked.is_better)

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from pipeline.cli.common import counted, table
 from pipeline.cli.show.cells import number
+from pipeline.cli.show.issues import render_issues
 
 
 def render(summary: dict[str, Any]) -> list[RenderableType]:
@@ -25,6 +26,8 @@ def render(summary: dict[str, Any]) -> list[RenderableType]:
         measured = split.get("drift") or ()
         if measured:
             shown.append(table(["feature", "", "measure", "distance", "threshold"], map(_drift, measured), right=["distance", "threshold"]))
+    if summary.get("records"):
+        shown += [Text(), *render_issues(summary["records"])]
     file = summary.get("schema_file")
     if summary.get("changes"):
         shown.append(
