@@ -73,7 +73,8 @@ class Prepared:
     Attributes:
         parameters: The parameters for `execute`, resolved (for example a pattern replaced by its files).
         parts: Further parts of the cache key.
-        left_out: Names of parameters that are no part of the key, because a part in `parts` says it better.
+        left_out: Names of parameters and inputs that are no part of the key: a part in `parts` says it better, or a change of them
+            alone is no reason to do the work.
         notes: Properties to record on the execution.
         portions: The portions that the work falls into; empty where it is one piece.
         remarks: What else a person should know of the decision, one sentence each.
@@ -165,7 +166,8 @@ class Driver:
         inputs = self.select_inputs(node, inputs, resolution.history)
         prepared = self.prepare(node, inputs, run.project)
         keyed = {name: value for name, value in prepared.parameters.items() if name not in prepared.left_out}
-        key = compute_key(node, inputs, keyed, extra=prepared.parts, folders=run.folders)
+        counting = {name: artifacts for name, artifacts in inputs.items() if name not in prepared.left_out}
+        key = compute_key(node, counting, keyed, extra=prepared.parts, folders=run.folders)
         if earlier is not None and earlier.key == key.digest and self._refusal(node, earlier, run, resolution.history) is None:
             return _done(earlier, store)
         origin, reasons = self._look_up(node, key, run, resolution.history, storage)

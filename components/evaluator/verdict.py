@@ -254,7 +254,7 @@ def _change_rule(bound: Any) -> str:
         if bound.HasField(field):
             gain = sign * getattr(bound, field).value * factor
             more = f"better than the baseline by {gain:g}{unit}"
-            parts.append(more if gain > 0 else f"not worse than the baseline by more than {-gain:g}{unit}")
+            parts.append(more if gain > 0 else f"not worse than the baseline by more than {abs(gain):g}{unit}")
     return " and ".join(parts)
 
 

@@ -40,7 +40,7 @@ class RetrainingDriver(Driver):
     def select_inputs(self, node: Component, inputs: ArtifactGroups, history: History) -> ArtifactGroups:
         """Returns the inputs with those that come from history; they are recorded as inputs."""
         found = dict(inputs)
-        last = next(history.artifacts(Model.TYPE_NAME), None)
+        last = next((model for model in history.artifacts(Model.TYPE_NAME) if _is_own(model, history)), None)
         if last is not None:
             found["last_model"] = (last,)
             found["trained_examples"] = tuple(trained_on(history, last))
@@ -49,6 +49,12 @@ class RetrainingDriver(Driver):
             if evaluation is not None:
                 found["blessed_evaluation"] = (evaluation,)
         return {name: group for name, group in found.items() if group}
+
+
+def _is_own(model: Artifact, history: History) -> bool:
+    """Returns whether the pipeline has made the model, and not only selected it."""
+    producer = history.producer(model)
+    return producer is not None and producer.pipeline == history.pipeline
 
 
 def trained_on(history: History, model: Artifact) -> list[Artifact]:

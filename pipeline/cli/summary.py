@@ -144,7 +144,8 @@ def _next_command(result: RunResult) -> str:
         blocking = next(outcome for outcome in result.outcomes if outcome.state is NodeState.BLOCKED)
         shown = next((artifact.id for artifact in _artifacts(blocking)), None)
         return f"cauce artifacts show {shown}" if shown else f"cauce runs show {result.run}"
-    made = {artifact.type_name: artifact.id for outcome in result.outcomes for artifact in _artifacts(outcome)}
+    own = [outcome for outcome in result.outcomes if outcome.state is not NodeState.SELECTED]
+    made = {artifact.type_name: artifact.id for outcome in own for artifact in _artifacts(outcome)}
     if "PushedModel" in made:
         return f"cauce lineage {made['PushedModel']}"
     if "ModelBlessing" in made:  # and nothing was pushed: it says why
