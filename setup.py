@@ -102,7 +102,7 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.16,<3"],
         "test": [
             "axe-playwright-python>=0.1.4,<1",
-            "httpx>=0.27,<1",
+            "httpx2>=2,<3",
             "import-linter>=2",
             "jsonschema>=4",
             "mypy>=1.10",

@@ -232,7 +232,7 @@ def _write(
     output.properties["anomalies"] = len(findings) + len(records)
     output.write_summary(
         {
-            "blocked": any(finding.blocks for finding in (*findings, *records)),
+            "blocked": any([*(finding.blocks for finding in findings), *(finding.blocks for finding in records)]),
             "schema_file": schema_file,
             "span": span,
             "baselines": [baseline.as_json() for baseline in baselines],

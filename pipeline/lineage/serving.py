@@ -136,7 +136,7 @@ def metrics_of(evaluation: Artifact) -> dict[str, float | None]:
     """Returns the metrics on all rows of a ModelEvaluation; empty if its summary is not there any more, or damaged."""
     try:
         return dict(evaluation.measures())
-    except DataError:
+    except (DataError, AttributeError, TypeError, ValueError):
         return {}
 
 

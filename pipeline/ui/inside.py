@@ -92,7 +92,8 @@ def _training(site: Site, view: ArtifactView, query: Query) -> dict[str, Any]:
 
 def _examples(site: Site, view: ArtifactView, query: Query) -> dict[str, Any]:
     splits = list(view.summary.get("splits") or view.artifact.splits)
-    split = query.get("split", "") if query.get("split", "") in splits else splits[0] if splits else ""
+    usual = "train" if "train" in splits else splits[0] if splits else ""
+    split = query.get("split", "") if query.get("split", "") in splits else usual
     start = min(_number(query.get("row", ""), 0), LAST_ROW)
     rows, problem = None, ""
     if split and not problem_of(view.artifact).startswith("It was removed"):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.errors import UsageError
+from pipeline.errors import DataError, UsageError
 from pipeline.lineage.comparison import Comparison, MetricChange, Side, compare, side_of_run
+from pipeline.ui.contents import expecting
+from pipeline.ui.render import segment
 from pipeline.ui.site import Site
 from pipeline.ui.views.runs import RunRow, rows_of
 
@@ -51,6 +53,7 @@ class CompareView:
         runs: The sides as rows, where there are more than two.
         parameters: The parameters that are not the same on all of more than two sides.
         causes: What could have made the results different.
+        problem: Why two sides cannot be compared; empty if they can.
     """
 
     names: tuple[str, ...]
@@ -62,6 +65,7 @@ class CompareView:
     runs: tuple[RunRow, ...] = ()
     parameters: tuple[Column, ...] = ()
     causes: tuple[str, ...] = ()
+    problem: str = ""
 
 
 def compare_view(site: Site, names: Sequence[str]) -> CompareView:
@@ -82,22 +86,27 @@ def compare_view(site: Site, names: Sequence[str]) -> CompareView:
     before, after = (_side(site, name) for name in names)
     if after.created < before.created:
         before, after = after, before
-    changes = compare(before, after, site.storage)
+    try:
+        with expecting("A summary of what is compared"):
+            changes = compare(before, after, site.storage)
+    except DataError as error:
+        return CompareView(names, _link(before), _link(after), problem=str(error))
     overall = [change for change in changes.metrics if change.slice in ("", "all rows")]
     others = sorted((change for change in changes.metrics if change not in overall), key=lambda change: -abs(change.difference or 0.0))
-    first, second = (
-        SideLink(side.name, f"/runs/{side.id}" if side.kind == "run" else f"/artifacts/{side.id}", side.pipeline, side.created)
-        for side in (before, after)
-    )
     return CompareView(
         names,
-        first,
-        second,
+        _link(before),
+        _link(after),
         changes,
         (*overall, *others[:_MOST_SLICES]),
         max(0, len(others) - _MOST_SLICES),
         causes=changes.causes,
     )
+
+
+def _link(side: Side) -> SideLink:
+    address = f"/runs/{segment(side.id)}" if side.kind == "run" else f"/artifacts/{side.id}"
+    return SideLink(side.name, address, side.pipeline, side.created)
 
 
 def _side(site: Site, name: str) -> Side:

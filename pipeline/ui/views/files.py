@@ -55,7 +55,8 @@ def files_of(artifact: Artifact) -> tuple[tuple[FileLine, ...], bool]:
         return (), True
     for folder, folders, names in os.walk(root):
         folders.sort()
-        for name in sorted(names):
+        links = [name for name in folders if (Path(folder) / name).is_symlink()]
+        for name in sorted([*names, *links]):
             if len(found) == MOST_FILES:
                 return tuple(found), False
             path = Path(folder) / name
@@ -89,9 +90,10 @@ def opened(root: Path, path: str) -> Iterator[IO[bytes]]:
     finally:
         if folder >= 0:
             os.close(folder)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise NotThereError(f"'{path}' is not a file.")
     with os.fdopen(handle, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise NotThereError(f"'{path}' is not a file.")
         yield stream
 
 
