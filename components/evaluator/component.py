@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from components.evaluator.metric import bundle_of, parse_metric, spread_bundles
 from components.evaluator.threshold import METRICS, Threshold, check_plot, normalise_slices
-from components.records import shard_files
+from components.records import refuse_sequences, shard_files
 from components.schema.file import FileDriver, read_schema_of
 from components.serving import serving_path
 from components.tensorflow_setup import grow_gpu_memory
@@ -161,6 +161,7 @@ class Evaluator(Component):
         from components.evaluator import config, results, verdict, views
         from components.evaluator import evaluation as evaluations
 
+        refuse_sequences(context.node, [examples])
         if eval_config is not None:
             add_to_path(context.folders)  # a config may name metrics in modules of the project
             written = config.read_config(context.path(eval_config))

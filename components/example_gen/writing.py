@@ -44,6 +44,7 @@ class OutputOptions:
         stratify_by: The label whose classes are divided in the exact proportions.
         shards: Files per split; None for one per 64 MiB.
         on_bad_record: What becomes of bad records.
+        payload_format: What the records are, as TFX names it.
     """
 
     weights: Mapping[str, int]
@@ -51,6 +52,7 @@ class OutputOptions:
     stratify_by: str | None = None
     shards: int | None = None
     on_bad_record: OnBadRecord = "fail"
+    payload_format: str = "FORMAT_TF_EXAMPLE"
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Column:
     type: str = "empty"
     present: int = 0
     empty_lists: int = 0
+    is_sequence: bool = False
 
     def add(self, name: str, other: Column) -> None:
         """Takes the same column of further rows into account."""
@@ -77,6 +80,7 @@ class Column:
         self.type = other.type if self.type == "empty" else self.type
         self.present += other.present
         self.empty_lists += other.empty_lists
+        self.is_sequence |= other.is_sequence
 
 
 @dataclass
@@ -208,7 +212,7 @@ def _describe(context: Context, examples: Examples, found: ResolvedInput, descri
         examples.properties["version"] = found.version
     examples.properties["input_fingerprint"] = found.fingerprint
     examples.properties["file_format"] = "tfrecords_gzip"
-    examples.properties["payload_format"] = "FORMAT_TF_EXAMPLE"
+    examples.properties["payload_format"] = described.options.payload_format
     issues = [*account.found(), *duplicates.issues]
     examples.write_summary(
         {
@@ -236,6 +240,7 @@ def _described_columns(described: Description) -> list[dict[str, Any]]:
     return [
         {"name": name, "type": column.type, "missing": rows - column.present, "empty_lists": column.empty_lists}
         | ({"content": contents[name]} if name in contents else {})
+        | ({"sequence": True} if column.is_sequence else {})
         for name, column in written.columns.items()
     ]
 
@@ -280,7 +285,8 @@ def _prepared_by(reader: Reader, splitter: Splitter) -> Callable[[Block], tuple[
 
     def prepare(block: Block) -> tuple[Block, Rows, list[bytes], Any]:
         rows = reader.decode(block)
-        canonical = as_bytes(encode_batch(rows.batch))
+        is_given = rows.records is not None and rows.digests is not None
+        canonical = [] if is_given else as_bytes(encode_batch(rows.batch))
         digests = rows.digests if rows.digests is not None else digests_of(canonical)
         prepared = splitter.prepare(rows.batch, digests) if rows.splits is None else None
         return block, dataclasses.replace(rows, digests=digests), rows.records or canonical, prepared
@@ -296,7 +302,10 @@ def _columns(batch: pa.RecordBatch) -> dict[str, Column]:
     for name, values in zip(batch.schema.names, batch.columns, strict=True):
         is_list = pa.types.is_list(values.type) or pa.types.is_large_list(values.type)
         empty_lists = pc.sum(pc.equal(values.value_lengths(), 0)).as_py() or 0 if is_list else 0
-        found[name] = Column(_type_name(values.type.value_type if is_list else values.type), len(values) - values.null_count, empty_lists)
+        kind, depth = values.type, 0
+        while pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            kind, depth = kind.value_type, depth + 1
+        found[name] = Column(_type_name(kind), len(values) - values.null_count, empty_lists, depth > 1)
     return found
 
 

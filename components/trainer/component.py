@@ -182,12 +182,14 @@ class Trainer(Component):
         custom_config: dict[str, Any] | None = None,
     ) -> None:
         """Trains and exports."""
+        from components.records import refuse_sequences
         from components.tensorflow_setup import grow_gpu_memory, prefer_keras_3
         from components.trainer.managed import train
         from components.trainer.run_fn import call_run_fn
         from components.trainer.settings import Artifacts, Settings
         from components.trainer.user_module import RUN_FN, load_user_module
 
+        refuse_sequences(context.node, examples)
         context.note(gpus=grow_gpu_memory(), seed=seed)
         prefer_keras_3()
         artifacts = Artifacts(examples, transform_graph, schema, base_model, hyperparameters, model, model_run)
