@@ -206,7 +206,7 @@ class Evaluator(Component):
             baseline=baseline,
             against_baseline=prepared.rubber_stamp,
             subject=subject,
-            beyond_chance=verdict.beyond_chance_of(thresholds),
+            beyond_chance=verdict.beyond_chance_of(thresholds, subject),
         )
         _write_blessing(blessing, decided.as_json(), model, baseline_model)
         context.decide("blessed" if decided.blessed else "not blessed", decided.reasons)

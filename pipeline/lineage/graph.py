@@ -19,7 +19,7 @@ from pipeline.metadata import MetadataStore
 from pipeline.records import Event, EventKind, Execution, ExecutionState
 from pipeline.reports import artifact_as_json, execution_as_json
 
-LIMIT = 1_000
+LIMIT = 500
 """Executions after which a walk stops, unless it is told otherwise."""
 
 

@@ -16,7 +16,6 @@ from functools import cached_property, partial
 from typing import Any
 
 from pipeline.artifacts import Property
-from pipeline.cache import CacheKey, KeyPart
 from pipeline.display import grid, titled
 from pipeline.environment import Environment
 from pipeline.errors import UsageError, did_you_mean
@@ -345,27 +344,25 @@ class _Executions:
         return _columns_of_json(self.property("measures"))
 
     @cached_property
-    def _parts(self) -> list[tuple[CacheKey, list[int]]]:
-        """The parts of each cache key that is recorded, with the executions that have it."""
-        return [(CacheKey.from_json(text), ids) for text, ids in _by_text(self.property("cache_parts")).items()]
-
-    @cached_property
     def code(self) -> dict[str, dict[int, Value]]:
         """The digest of each file of user code."""
-        return self._named("code ", lambda part: part.digest)
+        return self._parts["code"]
 
     @cached_property
     def libraries(self) -> dict[str, dict[int, Value]]:
         """The version of each library that shaped the result."""
-        return self._named("library ", lambda part: part.text)
+        return self._parts["library"]
 
-    def _named(self, prefix: str, value: Callable[[KeyPart], str]) -> dict[str, dict[int, Value]]:
-        found: dict[str, dict[int, Value]] = defaultdict(dict)
-        for key, ids in self._parts:
-            for part in key.parts:
-                if part.name.startswith(prefix):
-                    found[part.name.removeprefix(prefix)].update(dict.fromkeys(ids, value(part)))
-        return dict(found)
+    @cached_property
+    def _parts(self) -> dict[str, dict[str, dict[int, Value]]]:
+        """Those parts of cache keys by kind and name; they are read as they are stored, for there are a dozen of each execution."""
+        found: dict[str, dict[str, dict[int, Value]]] = {"code": defaultdict(dict), "library": defaultdict(dict)}
+        for text, ids in _by_text(self.property("cache_parts")).items():
+            for part, digest, shown in json.loads(text):
+                kind, _, name = part.partition(" ")
+                if kind in found:
+                    found[kind][name].update(dict.fromkeys(ids, digest if kind == "code" else shown))
+        return {kind: dict(names) for kind, names in found.items()}
 
     def latest_of_runs(self, runs: Mapping[str, Run]) -> dict[str, dict[str, int]]:
         """Returns the number of the latest execution of each node, by run."""

@@ -17,7 +17,10 @@ from pipeline.resolution import latest_by_node
 Place = tuple[str, str]
 """Node and name of an output."""
 
-_MEASURED = ("ExampleStatistics", "ExampleAnomalies")
+_MEASURED = {"Examples": "ExampleStatistics", "Model": "ModelEvaluation"}
+"""By what results of its users an artifact is known."""
+
+_USES = 200
 
 
 @dataclass(frozen=True)
@@ -88,20 +91,18 @@ def side_of_artifact(store: MetadataStore, artifact: Artifact) -> Side:
 
 
 def _readers(store: MetadataStore, artifacts: Mapping[int, Artifact], made: Iterable[Execution]) -> list[Execution]:
-    """Returns the executions beside the way that measured its artifacts and made statistics, anomalies or an evaluation of them."""
+    """Returns the executions beside the way that made statistics of its examples, or evaluated its models."""
     known = {execution.id for execution in made}
-    models = {id for id, artifact in artifacts.items() if artifact.type_name == "Model"}
-    used: dict[int, set[int]] = defaultdict(set)
-    for event in store.events_of_artifacts(artifacts):
+    types = {id: artifact.type_name for id, artifact in artifacts.items() if artifact.type_name in _MEASURED}
+    used: dict[int, set[str]] = defaultdict(set)
+    for event in store.events_of_artifacts(types):
         if not event.kind.is_output and event.execution not in known and event.key != "baseline_model":
-            used[event.execution].add(event.artifact)
-    events = [event for event in store.events_of_executions(used) if event.kind.is_output]
-    types = {artifact.id: artifact.type_name for artifact in store.artifacts(event.artifact for event in events)}
-    wanted = {
-        event.execution
-        for event in events
-        if types.get(event.artifact) in _MEASURED or (types.get(event.artifact) == "ModelEvaluation" and used[event.execution] & models)
-    }
+            used[event.execution].add(_MEASURED[types[event.artifact]])
+    uses = sorted(used)  # examples that never change may have been reused for years: the first and the latest runs tell it all
+    uses = uses if len(uses) <= 2 * _USES else [*uses[:_USES], *uses[-_USES:]]
+    events = [event for event in store.events_of_executions(uses) if event.kind.is_output]
+    results = {artifact.id: artifact.type_name for artifact in store.artifacts(event.artifact for event in events)}
+    wanted = {event.execution for event in events if results.get(event.artifact) in used[event.execution]}
     return [execution for execution in store.executions(sorted(wanted)) if execution.state.succeeded]
 
 
