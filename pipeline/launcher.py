@@ -246,6 +246,7 @@ class Launcher:
         return self.workers.run(
             job,
             needs=type(node).needs,
+            environment=type(node).environment(job.parameters),
             log=log,
             timeout=node.options.timeout,
             progress=progress,

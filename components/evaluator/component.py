@@ -113,6 +113,9 @@ class Evaluator(Component):
     def validate(self) -> None:
         """Checks names, and that the parameters say one thing once."""
         given = self.parameters
+        if not 0 <= given["worst_examples"] <= _MOST_EXAMPLES:
+            received = f"Received: {given['worst_examples']}."
+            raise DefinitionError(f"Node '{self.id}': worst_examples must be 0 to {_MOST_EXAMPLES}. {received}")
         if given["eval_config"] is not None:
             defaults = spec_of(type(self)).parameters
             doubled = [name for name in _REPLACED if given[name] != defaults[name].default]
@@ -127,9 +130,6 @@ class Evaluator(Component):
             parse_metric(name, METRICS)
         for name in given["plots"]:
             check_plot(name)
-        if given["worst_examples"] < 0 or given["worst_examples"] > _MOST_EXAMPLES:
-            received = f"Received: {given['worst_examples']}."
-            raise DefinitionError(f"Node '{self.id}': worst_examples must be 0 to {_MOST_EXAMPLES}. {received}")
         normalise_slices(given["slices"], f"Node '{self.id}'")
 
     def execute(

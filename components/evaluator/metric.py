@@ -94,7 +94,7 @@ def options_of(name: str) -> tuple[str, ...]:
     return {"TopKAccuracy": ("k",), "ExpectedCalibrationError": ("bins",)}.get(name, ("step",) if name in OF_STEPS else ())
 
 
-def parse_metric(text: str, known: Iterable[str]) -> Metric:
+def parse_metric(text: str, known: frozenset[str]) -> Metric:
     """Returns the metric that a text such as `Recall(class_='spam')` names.
 
     Raises:
@@ -109,8 +109,12 @@ def parse_metric(text: str, known: Iterable[str]) -> Metric:
             f"'{text}' does not read as a metric.{did_you_mean(text.partition('(')[0], known)}",
             hint="For example: 'AUC', \"Recall(class_='spam')\", 'TopKAccuracy(k=3)', 'MeanAbsoluteError(step=24)'.",
         ) from error
-    if name not in set(known):
-        bundle = f" '{name}' stands for several metrics, and only in a list of metrics." if name in BUNDLES else did_you_mean(name, known)
+    if name not in known:
+        bundle = (
+            f" '{name}' stands for several metrics, and only in a list of metrics."
+            if name in BUNDLES
+            else did_you_mean(name, (*known, *BUNDLES))
+        )
         raise DefinitionError(
             f"There is no metric '{name}'.{bundle}",
             hint="A metric with other options, or one of your own, is named in a TFMA EvalConfig: eval_config='eval.pbtxt'.",

@@ -49,18 +49,22 @@ class Subject:
         return self.task in ("binary", "classes")
 
     def class_id(self, name: str | int) -> int:
-        """Returns the number of a class.
+        """Returns the number of the class of a name, or else of a number: where classes are named by digits, these are names.
 
         Raises:
             DataError: If there is no such class.
         """
         known = self.classes
-        if isinstance(name, int) and 0 <= name < len(known):
-            return name
         if str(name) in known:
             return known.index(str(name))
-        shown = ", ".join(known[:10]) + (f" and {len(known) - 10} more" if len(known) > 10 else "")
-        raise DataError(f"The model has no class '{name}'.{did_you_mean(str(name), known)} It has: {shown}.")
+        if isinstance(name, int) and 0 <= name < len(known):
+            return name
+        suggestion = did_you_mean(str(name), known)
+        shown = suggestion if len(suggestion) <= _LONGEST_LIST else suggestion[:_LONGEST_LIST] + " …"
+        raise DataError(
+            f"The model has no class '{name}'.{shown}",
+            hint=f"It has {len(known)} classes, each known by its name, or else its number from 0.",
+        )
 
     def part_name(self, class_id: int) -> str:
         """Returns `of spam` or `at step 24` for TFMA's number of a class or a step."""
@@ -72,6 +76,8 @@ class Subject:
         """Returns the name of a class."""
         return self.classes[class_id] if class_id < len(self.classes) else f"class {class_id}"
 
+
+_LONGEST_LIST = 300
 
 UNKNOWN = Subject("other")
 

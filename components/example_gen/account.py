@@ -55,6 +55,26 @@ class Seen:
 
 
 @dataclass
+class Named:
+    """How many files there are of a sort, and the names of the first."""
+
+    count: int = 0
+    names: list[str] = field(default_factory=list)
+
+    def add_all(self, names: Iterable[str]) -> None:
+        """Takes further files into account."""
+        for name in names:
+            self.count += 1
+            if len(self.names) < MOST_LISTED:
+                self.names.append(name)
+
+    def add(self, other: Named) -> None:
+        """Takes the files of another part into account."""
+        self.names += other.names[: MOST_LISTED - len(self.names)]
+        self.count += other.count
+
+
+@dataclass
 class Account:
     """The records of some files that are worth telling of.
 
@@ -63,7 +83,9 @@ class Account:
         bad_count: How many there are, by category.
         dropped: Records that are in no split, by reason.
         values: For features that are alike in most records: which values there are.
-        issues: What the reader found.
+        left_out: Files that are no record by name.
+        empty: Folders that should hold files of a class and hold none.
+        issues: What else the reader found.
         time_series: What the reader says of a table with times.
     """
 
@@ -71,6 +93,8 @@ class Account:
     bad_count: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     values: dict[str, dict[float, Seen]] = field(default_factory=dict)
+    left_out: Named = field(default_factory=Named)
+    empty: Named = field(default_factory=Named)
     issues: list[Issue] = field(default_factory=list)
     time_series: dict[str, Any] = field(default_factory=dict)
 
@@ -79,6 +103,8 @@ class Account:
         self.bad += other.bad[: _MOST_BAD - len(self.bad)]
         self.bad_count += other.bad_count
         self.dropped += other.dropped
+        self.left_out.add(other.left_out)
+        self.empty.add(other.empty)
         self.issues += other.issues
         self.time_series |= other.time_series
         for feature, values in other.values.items():
@@ -115,7 +141,7 @@ class Account:
 
     def found(self) -> list[Issue]:
         """Returns the issues: what the reader found, bad records by category, unusual ones by feature."""
-        return [*self.issues, *self._bad_issues(), *unusual(self.values)]
+        return [*self.issues, *self._file_issues(), *self._bad_issues(), *unusual(self.values)]
 
     def extremes(self) -> dict[str, dict[str, Any]]:
         """Returns, for features that are alike in most records, the lowest and the highest value with the names of some records."""
@@ -126,6 +152,16 @@ class Account:
             }
             for feature, known in self.values.items()
         }
+
+    def _file_issues(self) -> Iterable[Issue]:
+        count = self.empty.count
+        if count:
+            text = f"{count:,} folder{'s hold' if count > 1 else ' holds'} no record."
+            yield Issue(IssueKind.EMPTY_CLASS, text, count, tuple(self.empty.names))
+        count = self.left_out.count
+        if count:
+            text = f"{count:,} file{'s are' if count > 1 else ' is'} no record by name or table, and left out."
+            yield Issue(IssueKind.OTHER_FILE, text, count, tuple(self.left_out.names))
 
     def _bad_issues(self) -> Iterable[Issue]:
         for category, count in sorted(self.bad_count.items()):

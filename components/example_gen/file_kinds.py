@@ -104,7 +104,7 @@ class TextKind(FileKind):
 
     encoding: str = "utf-8"
     noun: str = "text"
-    suffixes: tuple[str, ...] = (".txt", ".text", ".md")
+    suffixes: tuple[str, ...] = (".txt", ".text")
     content: str = "text"
     content_type: str = "text"
     fields: Mapping[str, str] = field(default_factory=lambda: {"text/characters": "int64"})

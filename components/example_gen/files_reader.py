@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from components.example_gen.account import MOST_LISTED, Account, BadRecord, OnBadRecord
+from components.example_gen.account import Account, BadRecord, OnBadRecord
 from components.example_gen.archives import is_archive, read_members
 from components.example_gen.file_names import NamePattern
 from components.example_gen.reading import Block, FilesReader, Rows
-from components.record_issues import Issue, IssueKind, named, printable
+from components.record_issues import named, printable
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
@@ -79,9 +79,17 @@ class Table:
 
 @dataclass(frozen=True)
 class Item:
-    """One file: where it is, or its content where it was in an archive."""
+    """One file: where it is, or its content where it was in an archive.
+
+    Attributes:
+        name: Relative to the project, that of the archive in front.
+        path: The same, without the archive: what may name a class.
+        file: The file, where it lies in a folder.
+        data: Its content, where it is in an archive.
+    """
 
     name: str
+    path: str
     file: InputFile | None = None
     data: bytes | None = None
 
@@ -161,8 +169,6 @@ class FileReader(FilesReader):
         if items:
             yield Block(files[0], read, len(items), items)
             read += len(items)
-        if not read:
-            raise self._nothing(files, others)
         if others:
             yield Block(files[0], read, 0, others)
 
@@ -176,7 +182,7 @@ class FileReader(FilesReader):
             if is_archive(file.name):
                 yield from self._members(file, others)
             elif self._is_wanted(file.name) and self._is_in_table(printable(file.name)):
-                yield Item(printable(file.name), file), file.size
+                yield Item(printable(file.name), printable(file.name), file), file.size
             else:
                 others.append(printable(file.name))
 
@@ -189,7 +195,7 @@ class FileReader(FilesReader):
             if data is None or not self._is_in_table(name):
                 others.append(name)
             else:
-                yield Item(name, data=data), len(data)
+                yield Item(name, printable(member), data=data), len(data)
         above = {folder.rpartition("/")[0] for folder in folders}
         others += [printable(f"{file.name}/{folder}/") for folder in sorted(folders - used - above)]
 
@@ -199,12 +205,18 @@ class FileReader(FilesReader):
     def _is_in_table(self, name: str) -> bool:
         return self.table is None or name in self.table.rows
 
-    def _nothing(self, files: Sequence[InputFile], others: Sequence[str]) -> DataError:
-        kinds = ", ".join(self.kind.suffixes)
-        return DataError(
-            f"There is no {self.kind.noun} among the files: no name ends with one of {kinds}.",
-            hint=f"They are {named(others, len(others), 3)}." if others else "The archives hold no files.",
-        )
+    def refuse_nothing(self, files: Sequence[InputFile]) -> None:
+        """Raises `DataError` if no file is of the kind, as far as their names tell."""
+        if not any(is_archive(file.name) or self._is_wanted(file.name) for file in files):
+            kinds = ", ".join(self.kind.suffixes)
+            raise DataError(
+                f"There is no {self.kind.noun} among the files: no name ends with one of {kinds}.",
+                hint=f"They are {named([file.name for file in files], len(files), 3)}.",
+            )
+
+    def compares(self, file: InputFile) -> bool:
+        """Returns whether it is no archive: those are compared when they have been read."""
+        return not is_archive(file.name)
 
     def decode(self, block: Block) -> Rows:
         """Reads and checks the files of a block."""
@@ -212,7 +224,9 @@ class FileReader(FilesReader):
 
         account = Account()
         if not block.rows:
-            account.issues += self._other_files(block.content)
+            table = f"/{self.table.name}" if self.table is not None else "/"
+            account.left_out.add_all(name for name in block.content if not name.endswith(("/", table)))
+            account.empty.add_all(name for name in block.content if name.endswith("/"))
         columns: dict[str, list[Any]] = {name: [] for name in self._types}
         digests, names = [], []
         for item in block.content if block.rows else ():
@@ -244,7 +258,7 @@ class FileReader(FilesReader):
         row: dict[str, Any] = {self._filename: item.name.encode(), f"{self.kind.noun}/bytes": len(data), self.kind.content: data}
         bad = None
         if self.names is not None:
-            said = self.names.match(item.name)
+            said = self.names.match(item.path)
             row |= {name: value.encode() if isinstance(value, str) else value for name, value in (said or {}).items()}
             if said is None:
                 bad = BadRecord(item.name, "name does not match", f"its name does not match '{self.pattern}'")
@@ -265,23 +279,6 @@ class FileReader(FilesReader):
                 shown = f"{low} to {high}" if isinstance(wanted, tuple) else f"{wanted}"
                 return BadRecord(name, "not as required", f"{feature} is {value}, not {shown}")
         return None
-
-    def _other_files(self, names: Sequence[str]) -> Iterator[Issue]:
-        empty = [name for name in names if name.endswith("/")]
-        table = f"/{self.table.name}" if self.table is not None else "/"
-        others = [name for name in names if not name.endswith(("/", table))]
-        if others:
-            why = f"no {self.kind.noun} by name" + ("" if self.table is None else ", or not in the table")
-            text = f"{len(others):,} file{'s are' if len(others) > 1 else ' is'} {why}, and left out."
-            yield Issue(IssueKind.OTHER_FILE, text, len(others), tuple(others[:MOST_LISTED]))
-        if empty:
-            yield empty_classes(self.kind.noun, empty)
-
-
-def empty_classes(noun: str, folders: Sequence[str]) -> Issue:
-    """Returns the issue of folders without a file."""
-    text = f"{len(folders):,} folder{'s hold' if len(folders) > 1 else ' holds'} no {noun}."
-    return Issue(IssueKind.EMPTY_CLASS, text, len(folders), tuple(folders[:MOST_LISTED]))
 
 
 def _read(item: Item) -> bytes:

@@ -17,6 +17,7 @@ from typing import Any
 
 from components.example_gen.base import InputDriver
 from components.example_gen.inputs import ResolvedInput
+from components.example_gen.patterns import Pattern
 from pipeline.artifacts import Artifact
 from pipeline.component import Component
 from pipeline.driver import KeyPart, Prepared
@@ -62,9 +63,9 @@ def _with_folders(value: Any, project: Path) -> Any:
     texts = (value,) if isinstance(value, str) else tuple(value)
     expanded: list[str] = []
     for text in texts:
-        found = _matches(text, project)
-        expanded += [text] if not found or any(not path.is_dir() for path in found) else []
-        expanded += [f"{text.rstrip('/')}/**/*"] if any(path.is_dir() for path in found) else []
+        has_folders = any(path.is_dir() for path in _matches(text, project))
+        expanded += [text] if not has_folders or Pattern(text).matches(project) else []
+        expanded += [f"{text.rstrip('/')}/**/*"] if has_folders else []
     return tuple(expanded)
 
 

@@ -11,7 +11,7 @@ from components.example_gen.base import DEFAULT_SPLITS, FileExampleGen, InputPat
 from components.example_gen.file_kinds import AudioKind, ImageKind, TextKind
 from components.example_gen.file_names import NamePattern
 from components.example_gen.file_table import load_table
-from components.example_gen.files_reader import FileKind, FileReader, empty_classes
+from components.example_gen.files_reader import FileKind, FileReader
 from components.example_gen.folder_driver import FolderDriver, ResolvedFolders
 from components.example_gen.writing import OutputOptions, write_examples
 from pipeline.artifacts import Examples
@@ -56,10 +56,11 @@ class FolderExampleGen(FileExampleGen):
         table = load_table(found.files, values["table"], kind) if values["table"] is not None else None
         names = values["names"] if values["names"] is not None or table is not None else _LABEL_FROM_FOLDER
         reader = FileReader(kind, names or None, values["on_bad_record"], values["require"], table)
+        reader.refuse_nothing(found.files)
         options = OutputOptions(values["splits"], values["split_by"], values["stratify_by"], values["shards"], values["on_bad_record"])
         known = Account()
         if isinstance(found, ResolvedFolders):
-            known.issues.append(empty_classes(kind.noun, found.empty_folders))
+            known.empty.add_all(found.empty_folders)
         for path in table.missing if table is not None else ():
             known.add_bad(BadRecord(path, "no such file", "the table names it, and there is no such file"), "skip")
         write_examples(context, examples, found, reader, options, known=known)

@@ -87,6 +87,9 @@ class FilesReader(Reader, Protocol):
     def portions(self, files: Sequence[InputFile]) -> list[tuple[InputFile, ...]]:
         """Returns the files that each task of another runner reads."""
 
+    def compares(self, file: InputFile) -> bool:
+        """Returns whether it compares the content of the file with its digest as it reads it."""
+
     def blocks_of(self, files: Sequence[InputFile]) -> Iterator[Block]:
         """Yields the records of files in pieces of bounded size."""
 

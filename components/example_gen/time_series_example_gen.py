@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from components.example_gen.account import Account
-from components.example_gen.base import DEFAULT_SPLITS, FileExampleGen, resolved
+from components.example_gen.base import DEFAULT_SPLITS, FileExampleGen, InputPattern, resolved
 from components.example_gen.csv_example_gen import CsvReader
 from components.example_gen.csv_files import CsvFormat
 from components.example_gen.parquet_example_gen import ParquetReader
@@ -91,10 +91,10 @@ class TimeSeriesExampleGen(FileExampleGen):
 
     def validate(self) -> None:
         """Checks the parameters."""
-        super().validate()
         values = self.parameters
         if isinstance(values["input"], Mapping):
             raise self._error("input: the splits are periods of time; give a pattern, and splits= or borders=.")
+        super().validate()
         for name in ("history", "horizon", "stride"):
             if values[name] < 1:
                 raise self._error(f"{name} must be 1 or more. Received: {values[name]}")
@@ -121,7 +121,7 @@ class TimeSeriesExampleGen(FileExampleGen):
         context: Context,
         examples: Output[Examples],
         *,
-        input: str | tuple[str, ...],
+        input: InputPattern,
         time: str | tuple[str, ...],
         history: int,
         horizon: int,
@@ -186,12 +186,20 @@ class WindowReader(FilesReader):
     splits: Mapping[str, int]
     borders: tuple[str, ...] | None
     all_features: bool
-    contents: Mapping[str, str] = field(default_factory=dict)
     columns: None = None
+
+    @property
+    def contents(self) -> Mapping[str, str]:
+        """Returns nothing: the features are numbers and text."""
+        return {}
 
     def portions(self, files: Sequence[InputFile]) -> list[tuple[InputFile, ...]]:
         """Returns all files, as a window may begin in one and end in another."""
         return [tuple(files)]
+
+    def compares(self, file: InputFile) -> bool:
+        """Returns False: the files are compared when they have been read."""
+        return False
 
     def blocks(self, file: InputFile) -> Iterator[Block]:
         """Yields the windows over the rows of one file."""

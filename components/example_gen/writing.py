@@ -19,6 +19,7 @@ from components.example_gen.duplicates import DigestWriter, Duplicates, find_dup
 from components.example_gen.inputs import InputGroup, ResolvedInput
 from components.example_gen.reading import Block, FilesReader, Reader, Rows, in_order
 from components.example_gen.splitting import GivenSplit, Splitter, check_feature, digests_of, make_splitter
+from components.record_issues import printable
 from components.records import SplitWriter, shard_files, shard_name
 from components.spreading import map_items, row_counter, uses_beam
 from pipeline.artifacts import Examples
@@ -136,6 +137,7 @@ def write_examples(
     for result in results:
         written.add(result)
     written.account.refuse_bad(options.on_bad_record)
+    _refuse_nothing(written)
     check_feature(options.split_by or options.stratify_by, tuple(written.columns))
     _refuse_lost_rows(written, options)
     _refuse_empty_splits(written, given=bool(given))
@@ -144,9 +146,17 @@ def write_examples(
     for part in parts:
         shutil.rmtree(part.folder)
     duplicates = find_duplicates([part.digests for part in parts], [list(result.rows) for result in results], names)
+    _verify(found, reader)
+    _describe(context, examples, found, Description(written, duplicates, reader, options))
+
+
+def _verify(found: ResolvedInput, reader: Reader) -> None:
+    """Checks that the files did not change, but for those that the reader compared as it read them."""
     if not _reads_together(reader):
         found.verify()
-    _describe(context, examples, found, Description(written, duplicates, reader, options))
+        return
+    others = tuple(file for file in found.files if not reader.compares(file))
+    dataclasses.replace(found, groups=(InputGroup(None, others),)).verify()
 
 
 def _apart(groups: Sequence[InputGroup], reader: Reader) -> list[InputGroup]:
@@ -160,6 +170,12 @@ def _apart(groups: Sequence[InputGroup], reader: Reader) -> list[InputGroup]:
 
 def _reads_together(reader: Reader) -> TypeGuard[FilesReader]:
     return hasattr(reader, "blocks_of")
+
+
+def _refuse_nothing(written: Written) -> None:
+    if not sum(written.rows.values()):
+        told = " ".join(issue.text for issue in written.account.found()) or "The input holds none."
+        raise DataError(f"There is no record to write. {told}", hint="Check what the input pattern names, and the issues.")
 
 
 def _refuse_lost_rows(written: Written, options: OutputOptions) -> None:
@@ -262,7 +278,7 @@ def write_part(part: Part, *, reader: Reader, options: OutputOptions, on_rows: C
         for block, rows, records, prepared in in_order(_prepared_by(reader, splitter), _blocks(reader, part)):
             written.add(Written(read=block.rows, columns=_columns(rows.batch), account=rows.account or Account()))
             assigned = splitter.assign(prepared) if rows.splits is None else rows.splits
-            digests.add(rows.digests or b"", assigned, block.file.name if rows.names is None else rows.names, block.first)
+            digests.add(rows.digests or b"", assigned, printable(block.file.name) if rows.names is None else rows.names, block.first)
             for number, writer in enumerate(writers):
                 writer.write(list(itertools.compress(records, (assigned == number).tolist())))
             if on_rows is not None:

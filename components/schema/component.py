@@ -81,6 +81,8 @@ class SchemaGen(Component):
         file = context.path(curated)
         expected = read_schema(file)
         proposed = propose_schema(expected, known, infer_feature_shape=infer_feature_shape, max_string_domain_size=max_string_domain_size)
+        known_names = {feature.name for feature in expected.feature}
+        describe_contents(proposed, {name: content for name, content in contents.items() if name not in known_names})
         changes = [dataclasses.asdict(change) for change in diff(proposed, expected)]
         (schema.path / SCHEMA_FILE).write_bytes(file.read_bytes())
         (schema.path / PROPOSED_FILE).write_text(schema_text(proposed), encoding="utf-8")

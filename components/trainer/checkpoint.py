@@ -93,7 +93,7 @@ class Checkpointer(Listener):
             "resumed_at": self._resumed_at,
         }
         arrays = {_STATE: np.frombuffer(json.dumps(state).encode(), np.uint8)}
-        arrays |= _numbered(_VARIABLE, [_to_numpy(variable) for variable in all_variables(moment.model)])
+        arrays |= _numbered(_VARIABLE, [copied(variable) for variable in all_variables(moment.model)])
         arrays |= _numbered(_BEST, (self._stopping.weights if self._stopping is not None else None) or ())
         unfinished = self._file.with_suffix(".part")
         with unfinished.open("wb") as file:
@@ -174,10 +174,12 @@ def _random_state() -> dict[str, Any]:
     return {"python": random.getstate(), "numpy": [name, keys.tolist(), *rest]}
 
 
-def _to_numpy(variable: Any) -> Any:
+def copied(variable: Any) -> Any:
+    """Returns the value of a variable as an array of its own: JAX gives memory away that NumPy would only look at."""
     import keras
+    import numpy as np
 
-    return keras.ops.convert_to_numpy(variable)
+    return np.array(keras.ops.convert_to_numpy(variable))
 
 
 def _numbered(kind: str, arrays: Sequence[Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Mapping
 from typing import Any
 
 from components.trainer.options import Backend, Checkpoints, LearningRate, Precision, Sequences, TensorBoard, Watch
@@ -116,12 +118,19 @@ class Trainer(Component):
     libraries = ("tensorflow", "keras", "tensorflow-transform", "tfx-bsl")
     user_code = ("module",)
 
+    @classmethod
+    def environment(cls, parameters: Mapping[str, Any]) -> dict[str, str]:
+        """Returns what tells Keras its backend, which it chooses when it is imported."""
+        return {"KERAS_BACKEND": parameters["backend"]} if parameters["backend"] != "tensorflow" else {}
+
     def validate(self) -> None:
         """Checks the parameters against one another."""
         values = self.parameters
         for name in _COUNTS:
             if values[name] is not None and values[name] < 1:
                 raise DefinitionError(f"Node '{self.id}': {name} must be at least 1. Received: {values[name]}")
+        if values["backend"] == "jax" and importlib.util.find_spec("jax") is None:
+            raise DefinitionError(f"Node '{self.id}': the backend 'jax' is not installed.", hint="pip install 'cauce[jax]'")
         if values["train_steps"] and values["epochs"]:
             raise DefinitionError(f"Node '{self.id}': give either train_steps or epochs. Received both.")
         per_evaluation = values["steps_per_evaluation"]

@@ -95,9 +95,13 @@ def _concrete(function: Callable[[tf.Tensor], dict[str, Any]]) -> Any:
 
 
 def _resources(model: keras.Model) -> list[Any]:
-    """Returns the lookup tables of the model's layers, which must be saved with it."""
+    """Returns the lookup tables of the model's layers, which must be saved with it; layers of JAX have none."""
+    import keras
     import tensorflow as tf
     from tensorflow.saved_model.experimental import TrackableResource
+
+    if keras.backend.backend() != "tensorflow":
+        return []
 
     below = [item for layer in model.layers for item in tf.train.TrackableView(layer).descendants()]
     return [item for item in below if isinstance(item, TrackableResource)]

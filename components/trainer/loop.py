@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from components.trainer.checkpoint import Saved, all_variables, restore
+from components.trainer.checkpoint import Saved, all_variables, copied, restore
 from components.trainer.learning_rate import inner_optimizer
 from components.trainer.moment import Listener, Moment, Plan, StopTraining
 from components.trainer.optimization import Averages
@@ -152,7 +152,7 @@ def _adapter(loop: Loop, start: int, goes_on: bool, saved: Saved | None) -> Any:
                 self.ended = str(reason)
                 loop.model.stop_training = True
             if goes_on and not self.ended:  # `fit` ends by putting the averages into the model, which is to be trained on
-                self._kept = [keras.ops.convert_to_numpy(variable) for variable in loop.model.trainable_variables]
+                self._kept = [copied(variable) for variable in loop.model.trainable_variables]
 
         def on_train_end(self, logs: Any = None) -> None:
             for variable, value in zip(loop.model.trainable_variables, self._kept, strict=False):

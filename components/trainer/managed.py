@@ -29,7 +29,7 @@ from components.trainer.summary import describe
 from components.trainer.user_module import UserModule, built_model
 from components.trainer.watch.watcher import Watcher
 from pipeline.context import Context
-from pipeline.errors import UserCodeError
+from pipeline.errors import ExecutionError, UserCodeError
 
 if TYPE_CHECKING:
     import keras
@@ -63,6 +63,11 @@ def train(context: Context, module: UserModule, artifacts: Artifacts, settings: 
     import keras
     import tensorflow as tf
 
+    if keras.backend.backend() != settings.backend:
+        raise ExecutionError(
+            f"Node '{context.node}': Keras has the backend '{keras.backend.backend()}' in this process. Expected: '{settings.backend}'.",
+            hint="Keras chooses its backend when it is imported: does KERAS_BACKEND, or code of the definition that imports keras, interfere?",
+        )
     keras.utils.set_random_seed(settings.seed)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()

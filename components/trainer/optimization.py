@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from components.trainer.checkpoint import copied
 from components.trainer.learning_rate import inner_optimizer, set_learning_rate
 from components.trainer.options import Precision
 from components.trainer.settings import Settings
@@ -61,10 +62,8 @@ def compute_in_float32(model: keras.Model) -> None:
 
 def averaged_variables(model: keras.Model) -> list[Any]:
     """Returns the values of all variables of the model, the trainable ones averaged where the optimizer averages them."""
-    import keras
-
     averages = _averages(model)
-    return [keras.ops.convert_to_numpy(averages.get(id(variable), variable)) for variable in model.variables]
+    return [copied(averages.get(id(variable), variable)) for variable in model.variables]
 
 
 class Averages:
@@ -80,13 +79,11 @@ class Averages:
 
     def use(self) -> None:
         """Puts the averages into the model; without averages it does nothing."""
-        import keras
-
         averages = _averages(self._model)
         trained = [variable for variable in self._model.trainable_variables if id(variable) in averages]
-        self._kept = [(variable, keras.ops.convert_to_numpy(variable)) for variable in trained]
+        self._kept = [(variable, copied(variable)) for variable in trained]
         for variable in trained:
-            variable.assign(averages[id(variable)])
+            variable.assign(copied(averages[id(variable)]))
 
     def put_back(self) -> None:
         """Puts the weights back that are being trained."""

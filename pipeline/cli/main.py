@@ -33,6 +33,7 @@ COMMANDS = {
     "models": ("models", "models", "List pushed models, roll back to an earlier one."),
     "ui": ("ui", "ui", "Show runs, artifacts, lineage and models in a browser."),
     "report": ("ui", "report", "Write a run into one file that opens in any browser."),
+    "tensorboard": ("tensorboard", "tensorboard", "Open the TensorBoard logs of runs."),
     "gc": ("gc", "gc", "Remove artifacts that nothing needs any more."),
     "config": ("settings", "config", "Show each setting and where it comes from."),
     "doctor": ("doctor", "doctor", "Check the installation, the store and the root folder."),

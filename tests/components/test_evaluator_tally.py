@@ -159,6 +159,13 @@ def test_a_threshold_names_its_class_or_step_in_one_place() -> None:
         Threshold("AUC", class_="spam", at_least=0.9)
 
 
+def test_a_class_is_known_by_its_name_and_else_by_its_number() -> None:
+    assert Subject("classes", ("9", "4", "1")).class_id(4) == 1
+    assert Subject("classes", ("ham", "spam")).class_id(1) == Subject("classes", ("ham", "spam")).class_id("spam") == 1
+    with pytest.raises(DataError, match=r"The model has no class '2'\. Known: ham, spam\."):
+        Subject("classes", ("ham", "spam")).class_id(2)
+
+
 @pytest.mark.parametrize(
     ("data", "kind"),
     [
