@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.evaluator.metric import OF_CLASSES, Metric
+from components.evaluator.metric import AVERAGES, OF_CLASSES, Metric
 from components.evaluator.metric_config import computed_for, slicing_spec
 from components.evaluator.results import SliceResult, Value, finite, metric_name, slice_name
 from components.evaluator.subject import UNKNOWN, Subject
@@ -159,7 +159,8 @@ def _average(metric: Metric, subject: Subject) -> str:
 
 def plain(metric: str) -> tuple[str, str]:
     """Returns average and name of a metric as they are compared: TFMA writes `BinaryAccuracy` as `binary_accuracy`."""
-    average, name = re.fullmatch(r"((?:macro|micro|weighted)(?=_))?(?:_)?(.*)", metric).groups(default="")
+    first, _, rest = metric.partition("_")
+    average, name = (first, rest) if first in AVERAGES and rest else ("", metric)
     return average, re.sub(r"^top\d+", "topk", name.replace("_", "").lower())
 
 
