@@ -57,35 +57,36 @@ OVERALL: Slice = ()
 class Threshold:
     """Bounds of one metric, as values and against the baseline model; a model must keep all that are given.
 
-        Without a baseline model, as in the first run, the bounds against it are not judged.
+    Without a baseline model, as in the first run, the bounds against it are not judged.
 
-        Example:
-            Threshold("AUC", at_least=0.8, not_worse_than_baseline_by=0.01)
-            Threshold("RootMeanSquaredError", at_most=120, better_than_baseline_by=0.02, relative=True)
-            Threshold("AUC", better_than_baseline_by=0, beyond_chance=True)
-            Threshold("Recall", at_least=0.5, slices=[[], ["payment_type"], ["payment_type=Cash", "company"]])
-            Threshold("Recall", class_="spam", at_least=0.9)
-            Threshold("MeanAbsoluteError", step=24, at_most=40)
+    Example:
+        Threshold("AUC", at_least=0.8, not_worse_than_baseline_by=0.01)
+        Threshold("RootMeanSquaredError", at_most=120, better_than_baseline_by=0.02, relative=True)
+        Threshold("AUC", better_than_baseline_by=0, beyond_chance=True)
+        Threshold("Recall", at_least=0.5, slices=[[], ["payment_type"], ["payment_type=Cash", "company"]])
+        Threshold("Recall", class_="spam", at_least=0.9)
+        Threshold("MeanAbsoluteError", step=24, at_most=40)
 
-        Attributes:
-            metric: Name of a metric, such as `AUC` or `TopKAccuracy(k=3)`; see `Evaluator`.
-            at_least: The least value that is good enough.
-            at_most: The greatest value that is good enough.
-            not_worse_than_baseline_by: How much worse than the baseline's value it may be, 0 or more.
-            better_than_baseline_by: How much better than the baseline's value it must be, 0 or more.
-            relative: Whether these two are shares of the baseline's value (0.02 is 2 %) instead of amounts.
-            higher_is_better: Which way is better; needed only against a baseline, for a metric where neither is by nature.
-            slices: Where it is judged: each item names features, and the bounds hold for each value, or each combination of values,
-                that they have. The default, one empty item, is all rows together.
-                beyond_chance: Whether the whole 95 % confidence interval of the difference must keep the bound against the baseline, and not only
-                the difference. Both models are judged on the same rows, and the interval is that of their difference on these: so
-                `better_than_baseline_by=0` lets only a model through that is better by more than chance, and
-                `not_worse_than_baseline_by=0.01` one that is surely not worse by more than 0.01.
-                class_: The class that is judged, by its name, or else its number; `*` for each. Of several classes without it, their macro average.
-                step: The step of a forecast's horizon that is judged, from 1; `*` for each. Without it all steps together.
+    Attributes:
+        metric: Name of a metric, such as `AUC` or `TopKAccuracy(k=3)`; see `Evaluator`.
+        at_least: The least value that is good enough.
+        at_most: The greatest value that is good enough.
+        not_worse_than_baseline_by: How much worse than the baseline's value it may be, 0 or more.
+        better_than_baseline_by: How much better than the baseline's value it must be, 0 or more.
+        relative: Whether these two are shares of the baseline's value (0.02 is 2 %) instead of amounts.
+        higher_is_better: Which way is better; needed only against a baseline, for a metric where neither is by nature.
+        slices: Where it is judged: each item names features, and the bounds hold for each value, or each combination of values,
+            that they have. The default, one empty item, is all rows together.
+        beyond_chance: Whether the whole 95 % confidence interval of the difference must keep the bound against the baseline, and not only
+            the difference. Both models are judged on the same rows, and the interval is that of their difference on these: so
+            `better_than_baseline_by=0` lets only a model through that is better by more than chance, and
+            `not_worse_than_baseline_by=0.01` one that is surely not worse by more than 0.01.
+        class_: The class that is judged, by its name, or else its number; `*` for each. Of several classes without it, their macro
+            average.
+        step: The step of a forecast's horizon that is judged, from 1; `*` for each. Without it all steps together.
 
-        Raises:
-            DefinitionError: If a name is not known, a bound is missing, not a number, or contradicts another.
+    Raises:
+        DefinitionError: If a name is not known, a bound is missing, not a number, or contradicts another.
     """
 
     metric: str
