@@ -104,7 +104,7 @@ setup(
             "axe-playwright-python>=0.1.4,<1",
             "httpx2>=2,<3",
             "import-linter>=2",
-            "jsonschema>=4",
+            "jsonschema>=4", "openlineage-python>=1.54",
             "mypy>=1.10",
             "playwright>=1.45,<2",
             "pytest>=8",

@@ -26,11 +26,11 @@ PRODUCER = f"urn:cauce:{__version__}"
 _SPECIFICATION = "https://openlineage.io/spec"
 _IDS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:cauce:runs")
 _FACETS = {
-    "parent": "1-0-1/ParentRunFacet",
+    "parent": "1-2-0/ParentRunFacet",
     "processing_engine": "1-1-1/ProcessingEngineRunFacet",
     "errorMessage": "1-0-1/ErrorMessageRunFacet",
-    "jobType": "2-0-3/JobTypeJobFacet",
-    "schema": "1-1-1/SchemaDatasetFacet",
+    "jobType": "2-0-4/JobTypeJobFacet",
+    "schema": "1-2-0/SchemaDatasetFacet",
     "dataSource": "1-0-1/DatasourceDatasetFacet",
     "version": "1-0-1/DatasetVersionDatasetFacet",
     "outputStatistics": "1-0-2/OutputStatisticsOutputDatasetFacet",
