@@ -72,6 +72,7 @@ setup(
         "cloudpickle>=3",
         # TFDV and TFT import dill; Beam no longer brings it.
         "dill",
+        "fastavro>=1.9",
         # From 2.26 on it scans all distributions and warns at each import.
         "google-api-core<2.26",
         "google-crc32c>=1.5",
@@ -81,12 +82,14 @@ setup(
         "ml-metadata>=1.17,<2",
         "numpy",
         "pandas",
+        "pillow>=10",
         "psutil>=5.9",
         "pyarrow>=10",
         "rich>=13",
         # TFMA brings it; ExampleValidator takes a distribution function from it.
         "scipy",
         "setuptools<81",
+        "soundfile>=0.12",
         "starlette>=0.46,<2",
         "tensorflow>=2.16,<3",
         "tensorflow-data-validation>=1.16.1,<2",
@@ -100,12 +103,16 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.16,<3"],
+        # 0.4.30 is the newest that lives with the ml-dtypes of TensorFlow 2.16.
+        "jax": ["jax==0.4.30; python_version < '3.12'", "jax>=0.4.30; python_version >= '3.12'"],
         "test": [
             "axe-playwright-python>=0.1.4,<1",
             "httpx2>=2,<3",
             "import-linter>=2",
-            "jsonschema>=4", "openlineage-python>=1.54",
+            "jax==0.4.30; python_version < '3.12'",
+            "jsonschema>=4",
             "mypy>=1.10",
+            "openlineage-python>=1.54",
             "playwright>=1.45,<2",
             "pytest>=8",
             "pytest-timeout>=2.3",

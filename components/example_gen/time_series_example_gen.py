@@ -82,7 +82,7 @@ class TimeSeriesExampleGen(FileExampleGen):
 
     Example:
         examples = TimeSeriesExampleGen(
-            input="data/air_quality/*.csv", time=("year", "month", "day", "hour"), history=72, horizon=24, target="pm2.5", fill=3
+            input="data/air_quality/*.csv", time=("year", "month", "day", "hour"), history=72, horizon=24, stride=6, target="pm2.5"
         )
     """
 

@@ -85,7 +85,7 @@ class Trainer(Component):
         deterministic: Whether equal seeds give equal weights on a GPU too, at some cost; on a CPU they do anyway. Default: False.
         backend: Keras' backend, `tensorflow` or `jax` (`pip install cauce[jax]`); the exported model is a SavedModel in any case.
             Default: `tensorflow`.
-        distribute: Whether all visible GPUs train, each with a part of the batch, and all machines that `TF_CONFIG` names. Default: True.
+        distribute: Whether all visible GPUs of this machine train, each with a part of the batch. Default: True.
         checkpoints: Whether, and how often, to keep what a killed training needs to go on; see `Checkpoints`. Default: True.
         watch: Whether, and how, to watch for what goes wrong in training; see `Watch`. A loss that is no number ends the training even
             without it. Default: True.

@@ -66,7 +66,7 @@ def train(context: Context, module: UserModule, artifacts: Artifacts, settings: 
     if keras.backend.backend() != settings.backend:
         raise ExecutionError(
             f"Node '{context.node}': Keras has the backend '{keras.backend.backend()}' in this process. Expected: '{settings.backend}'.",
-            hint="Keras chooses its backend when it is imported: does KERAS_BACKEND, or code of the definition that imports keras, interfere?",
+            hint="Keras chooses it when it is imported: is KERAS_BACKEND set, or does the definition import keras?",
         )
     keras.utils.set_random_seed(settings.seed)
     if settings.deterministic:
