@@ -2,7 +2,7 @@
 
     python benchmarks/run.py                 everything: half an hour on two cores, and some minutes more the first time
     python benchmarks/run.py --quick         without the repeated data, each run once
-    python benchmarks/run.py --only chain    one part: small, large, csv, spans, chain, commands
+    python benchmarks/run.py --only chain    one part: small, large, csv, spans, chain, commands, questions
 
 A full run writes `results/latest.json` and the table in `docs/performance.md`, any other only `.bench/partial.json`.
 Ends with 1 if a limit is not kept.
@@ -110,7 +110,35 @@ def scheduler(session: Session) -> list[Row]:
     ]
 
 
-PARTS: dict[str, Callable[[Session], list[Row]]] = {part.__name__: part for part in (small, large, csv, spans, chain, commands, scheduler)}
+QUESTIONS: dict[str, tuple[str, ...]] = {
+    "which runs had AUC over 0.9 with learning rate under 0.001": (
+        "runs",
+        "list",
+        "--where",
+        "auc > 0.9 and Node8.learning_rate < 0.001",
+        "--sort",
+        "-auc",
+    ),
+    "which executions used this version of a library": ("executions", "list", "--library", "tensorflow=2.16.2"),
+    "which executions used this code": ("executions", "list", "--code", "7".zfill(64)),
+    "which artifacts are large and unused": ("artifacts", "list", "--unused", "--larger-than", "100MB", "--sort", "-size"),
+    "what was a model made from": ("lineage", "48000", "--up"),
+    "what was made from a schema that all runs share": ("lineage", "1", "--down"),
+    "why did a node run": ("why", "Node9"),
+    "what is different between two runs": ("diff", "run-000100", "latest"),
+    "what is different between two models": ("diff", "44950", "49950"),
+    "search for a digest": ("search", "44444".zfill(64)),
+    "a run as OpenLineage events": ("lineage", "export", "latest"),
+}
+"""Questions to a store of 10,000 executions and 50,000 artifacts, as commands."""
+
+
+def questions(session: Session) -> list[Row]:
+    """The questions that lineage, comparison and search answer, each as a whole process."""
+    return [Row(f"{name}?", "s", session.command(*command, root=session.store), most_value=1.0) for name, command in QUESTIONS.items()]
+
+
+PARTS: dict[str, Callable[[Session], list[Row]]] = {part.__name__: part for part in (small, large, csv, spans, chain, commands, questions, scheduler)}
 LONG = ("large", "csv", "spans")
 
 

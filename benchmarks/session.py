@@ -118,7 +118,7 @@ class Session:
 
     @functools.cached_property
     def store(self) -> Path:
-        """A root folder whose store holds 10,000 executions, written anew."""
+        """A root folder whose store holds 10,000 executions and 50,000 artifacts, written anew."""
         self._say("a store of 10,000 executions")
         root = empty_folder(WORK / "store")
         measure([sys.executable, HERE / "store.py", root], log=WORK / "store.log", environment={"PYTHONPATH": str(HERE.parent)})

@@ -1,7 +1,16 @@
 """The standard components: TFX's names, one declaration each. Importing this loads no heavy library."""
 
 from components.evaluator import Evaluator, Threshold
-from components.example_gen import CsvExampleGen, ImportExampleGen, ParquetExampleGen
+from components.example_gen import (
+    AudioFolderExampleGen,
+    AvroExampleGen,
+    CsvExampleGen,
+    ImageFolderExampleGen,
+    ImportExampleGen,
+    ParquetExampleGen,
+    TextFolderExampleGen,
+    TimeSeriesExampleGen,
+)
 from components.example_validator import ExampleValidator
 from components.importer import Importer
 from components.pusher import Pusher
@@ -14,10 +23,13 @@ from components.trainer import Trainer
 from components.transform import Transform
 
 __all__ = [
+    "AudioFolderExampleGen",
+    "AvroExampleGen",
     "ChampionCheck",
     "CsvExampleGen",
     "Evaluator",
     "ExampleValidator",
+    "ImageFolderExampleGen",
     "ImportExampleGen",
     "ImportSchema",
     "Importer",
@@ -29,7 +41,9 @@ __all__ = [
     "SchemaGen",
     "ServingLogExampleGen",
     "StatisticsGen",
+    "TextFolderExampleGen",
     "Threshold",
+    "TimeSeriesExampleGen",
     "Trainer",
     "Transform",
 ]

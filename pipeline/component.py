@@ -198,6 +198,14 @@ class Component:
         """
         raise NotImplementedError(f"{type(self).__name__} does not define execute")
 
+    @classmethod
+    def environment(cls, parameters: Mapping[str, Any]) -> dict[str, str]:
+        """Returns the variables that the process of an executor must begin with, for libraries that look at them while they are imported.
+
+        Components override it where a parameter asks for that; such an executor is forked from a worker server of its own.
+        """
+        return {}
+
     @property
     def upstream(self) -> tuple[Component, ...]:
         """The nodes that must end before this one, without repetition."""

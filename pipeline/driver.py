@@ -51,6 +51,7 @@ class RunInfo:
         beam_args: Arguments of Beam for all nodes.
         cache: Whether earlier results may be reused.
         rerun: Ids of the nodes whose earlier results may not be reused.
+        environment: Digest by which the root folder keeps the versions of all packages; empty in a plan.
     """
 
     pipeline: str
@@ -62,6 +63,7 @@ class RunInfo:
     beam_args: tuple[str, ...] = ()
     cache: bool = True
     rerun: frozenset[str] = frozenset()
+    environment: str = ""
 
 
 @dataclass(frozen=True)

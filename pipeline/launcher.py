@@ -106,6 +106,7 @@ class Launcher:
             "action": decision.action.value,
             "parameters": json.dumps(decision.parameters, default=_as_json, sort_keys=True),
             "given": json.dumps(_given(node)),
+            "environment": self.run.environment,
             **decision.notes,
         }
         if decision.key is not None:
@@ -245,6 +246,7 @@ class Launcher:
         return self.workers.run(
             job,
             needs=type(node).needs,
+            environment=type(node).environment(job.parameters),
             log=log,
             timeout=node.options.timeout,
             progress=progress,

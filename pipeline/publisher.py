@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pipeline.records import SKIPPED, EventKind, ExecutionState
 from pipeline.resolution import ArtifactGroups
 from pipeline.storage import Storage, check_payload
 
-_COPIED = ("verdict", "verdict_reasons", "blocks", "rows_read", "rows_written", "rows_dropped")
+_COPIED = ("verdict", "verdict_reasons", "blocks", "rows_read", "rows_written", "rows_dropped", "measures")
 
 
 _SETTLED = {Action.CACHED: ExecutionState.CACHED, Action.SELECT: ExecutionState.COMPLETE, Action.SKIP: ExecutionState.CANCELED}
@@ -63,7 +64,7 @@ class Publisher:
                 outputs[name] = published
         keys = [decision.key.digest] if decision.key else []
         keys += [made.key.digest for made in decision.portions if not made.is_done]
-        properties = {**decided(result), **result.notes, **timing}
+        properties = {**decided(result), **result.notes, **_measures(outputs, result), **timing}
         self.store.publish(execution, ExecutionState.COMPLETE, properties, outputs, cache_keys=keys)
         self.storage.discard(self.run.run, execution)
         return outputs
@@ -134,6 +135,16 @@ def decided(result: Result) -> dict[str, Property]:
         properties["rows_dropped"] = json.dumps(dict(result.rows.dropped))
     properties["peak_memory"] = result.peak_memory
     return properties
+
+
+def _measures(outputs: ArtifactGroups, result: Result) -> dict[str, Property]:
+    """Returns what the outputs measure and what the component measured, as a property; a summary that cannot be read measures nothing."""
+    found: dict[str, float] = {}
+    for artifact in (artifact for group in outputs.values() for artifact in group):
+        with contextlib.suppress(CauceError, AttributeError, TypeError):
+            found |= artifact.measures()
+    found |= json.loads(str(result.notes.get("measures", "{}")))
+    return {"measures": json.dumps(found, sort_keys=True)} if found else {}
 
 
 def _may_stay_empty(node: Component, name: str, artifact: Artifact) -> bool:

@@ -12,13 +12,15 @@ import socket
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline.artifacts import Property
 from pipeline.definition import Pipeline
 from pipeline.driver import RunInfo, driver_of
+from pipeline.environment import this_environment
 from pipeline.errors import MetadataError, UsageError
+from pipeline.events import Both, EventLog
 from pipeline.launcher import Launcher
 from pipeline.loading import Definition, module_name
 from pipeline.metadata import MetadataStore
@@ -109,7 +111,7 @@ def _span_settings(pipeline: Pipeline, span: str | None) -> dict[str, str]:
     return {f"{node.id}.span": span for node in reading}
 
 
-def run_pipeline(definition: Definition, options: RunOptions, reporter: Reporter) -> RunResult:
+def run_pipeline(definition: Definition, options: RunOptions, reporter: Reporter, *, workers: Workers | None = None) -> RunResult:
     """Runs a pipeline to its end and records how it went.
 
     Ctrl-C stops it cleanly and leaves a run that can be resumed.
@@ -118,6 +120,7 @@ def run_pipeline(definition: Definition, options: RunOptions, reporter: Reporter
         definition: A loaded definition.
         options: How to run.
         reporter: Hears what happens.
+        workers: Processes of executors that were started before and stay; by default the run has its own.
 
     Raises:
         UsageError: For wrong options, an id that a run has already, or a run that another process is doing.
@@ -141,22 +144,38 @@ def run_pipeline(definition: Definition, options: RunOptions, reporter: Reporter
         # Asked under the lock: of two processes that were told to make one run, one makes it.
         if options.id and store.find_run(run) is not None:
             raise UsageError(f"There is a run {run} already.", hint=f"See it: cauce runs show {run}")
+        info = replace(info, environment=storage.keep_text(this_environment().to_json(), ".json"))
         store.begin_run(info.pipeline, run, _run_properties(definition, options, storage, info))
-        workers = Workers(storage.log(run, "worker.server"), [(module_name(definition.file), definition.file)])
-        stack.callback(workers.close)
+        reporter = Both(reporter, EventLog(storage.events(run)))
+        if workers is None:
+            workers = Workers(storage.log(run, "worker.server"), [(module_name(definition.file), definition.file)])
+            stack.callback(workers.close)
         launcher = Launcher(store, storage, info, workers, reporter, warm=modules_to_warm(definition.pipeline, info))
         reporter.run_started(info, _selected(definition.pipeline, info), str(storage.log(run, "worker.server").parent))
         progression = _run_nodes(definition.pipeline, launcher, options)
         storage.remove_empty_state(run)
         result = _result(info, progression, time.monotonic() - started)
-        store.update_run(run, {"state": result.state.value, "reason": result.reason, "ended": int(time.time() * 1000)})
+        store.update_run(run, _ending(result))
     reporter.run_finished(result)
     return result
+
+
+def _ending(result: RunResult) -> dict[str, Property]:
+    """Returns what is recorded of a run at its end; nodes that did not run have no execution that could say why."""
+    refusals = {outcome.node: outcome.reasons[0] for outcome in result.outcomes if outcome.state is NodeState.NOT_RUN}
+    ended = int(time.time() * 1000)
+    return {"state": result.state.value, "reason": result.reason, "ended": ended, "not_run": json.dumps(refusals)}
 
 
 def _selected(pipeline: Pipeline, info: RunInfo) -> list[str]:
     """Returns the ids of the nodes that run, in the order of the pipeline."""
     return [node.id for node in pipeline.nodes if node.id in info.selected]
+
+
+def _graph(pipeline: Pipeline, info: RunInfo) -> dict[str, list[str]]:
+    """Returns the ids of the nodes that run, each with those that it waits for."""
+    chosen = [node for node in pipeline.nodes if node.id in info.selected]
+    return {node.id: [needed.id for needed in node.upstream if needed.id in info.selected] for node in chosen}
 
 
 def _run_nodes(pipeline: Pipeline, launcher: Launcher, options: RunOptions) -> Progression:
@@ -191,6 +210,7 @@ def _run_properties(definition: Definition, options: RunOptions, storage: Storag
         "host": socket.gethostname(),
         "settings": json.dumps({**_span_settings(definition.pipeline, options.span), **options.settings}),
         "nodes": json.dumps(_selected(definition.pipeline, info)),
+        "graph": json.dumps(_graph(definition.pipeline, info)),
         "selection": json.dumps({"start": options.start, "end": options.end, "only": options.only}),
         "cache": int(options.cache),
         "rerun": json.dumps(options.rerun),
@@ -198,6 +218,7 @@ def _run_properties(definition: Definition, options: RunOptions, storage: Storag
         "beam_args": json.dumps(options.beam_args),
         "cauce_version": __version__,
         "python_version": platform.python_version(),
+        "environment": info.environment,
         "reason": "",
     }
     if options.resume is None:

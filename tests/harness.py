@@ -38,6 +38,7 @@ def run(
     project: Path | None = None,
     code: Path | None = None,
     beam_args: tuple[str, ...] = (),
+    state: Path | None = None,
     done: Mapping[str, Artifact] | None = None,
     **parameters: Any,
 ) -> Outputs:
@@ -49,7 +50,7 @@ def run(
     number = sum(1 for _ in tmp_path.glob("execution-*"))
     base = tmp_path / f"execution-{number}"
     project = project or tmp_path
-    context = Context("test", "run", kind.__name__, number, project, code or project, base / ".temp", base / ".state", beam_args)
+    context = Context("test", "run", kind.__name__, number, project, code or project, base / ".temp", state or base / ".state", beam_args)
     node = object.__new__(kind)
     node.id, node.inputs = kind.__name__, {}
     node.parameters = {name: parameters.pop(name, declared.default) for name, declared in spec.parameters.items()}

@@ -202,12 +202,40 @@ SUMMARIES: dict[str, dict[str, Any]] = {
                         "candidate": {"value": 0.91, "lower": 0.9, "upper": 0.92},
                         "baseline": {"value": 0.9},
                         "difference": {"value": 0.01},
-                    }
+                    },
+                    "recall of Adelie": {"metric": "recall", "class": "Adelie", "candidate": {"value": 0.9}},
+                    "recall of Gentoo": {"metric": "recall", "class": "Gentoo", "candidate": {"value": 0.8}},
+                    "precision of Gentoo": {"metric": "precision", "class": "Gentoo", "candidate": {"value": None}},
                 },
             },
             {"slice": {"island": "Dream"}, "name": "island=Dream", "examples": 4, "error": "fewer than 10 rows", "metrics": {}},
         ],
         "slices_left_out": 7,
+        "task": "classes",
+        "classes": ["Adelie", "Gentoo"],
+        "steps": None,
+        "plots": {"candidate": {"confusion": {"classes": ["Adelie", "Gentoo"], "rows": [[50, 3], [2, 60]]}}},
+        "pictures": [{"file": "pictures/confusion.png", "title": "Confusion matrix", "plot": "confusion"}],
+        "worst": {
+            "measure": "log loss",
+            "loss": [
+                {
+                    "split": "eval",
+                    "file": "data_tfrecord-00000-of-00001.gz",
+                    "record": 17,
+                    "digest": "0123456789abcdef",
+                    "key": None,
+                    "truth": "Adelie",
+                    "prediction": "Gentoo",
+                    "confidence": 0.99,
+                    "loss": 4.6,
+                    "scores": [{"name": "Gentoo", "value": 0.99}, {"name": "Adelie", "value": 0.01}],
+                    "features": {"island": ["Dream"], "note": ["found twice"]},
+                    "media": [],
+                }
+            ],
+            "mistakes": [],
+        },
     },
     "ModelBlessing": {
         "verdict": "not blessed",
@@ -322,7 +350,22 @@ label species, split eval, 115 rows, against a baseline model
 slice  rows  auc  auc (baseline)  auc (difference)
 all rows  115  0.91 [0.9, 0.92]  0.9  0.01
 island=Dream  4  fewer than 10 rows
-7 smaller slices are in TFMA's result files""",
+7 smaller slices are in TFMA's result files
+
+class  precision  recall
+Adelie  0.9
+Gentoo  -  0.8
+
+confusion matrix: rows are the truth, columns the prediction
+truth  Adelie  Gentoo
+Adelie  50  3
+Gentoo  2  60
+
+highest log loss, 1 of 1 rows to look at (all: --json)
+row  where  truth  prediction  confidence  loss
+found twice  eval/data_tfrecord-00000-of-00001.gz record 17  Adelie  Gentoo  0.99  4.6
+
+pictures: pictures/confusion.png""",
     "ModelBlessing": """
 not blessed
   auc on all rows is 0.71; it must be at least 0.8.

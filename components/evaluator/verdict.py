@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.evaluator.config import slicing_spec
+from components.evaluator.metric import AVERAGES, OF_CLASSES, Metric
+from components.evaluator.metric_config import computed_for, slicing_spec
 from components.evaluator.results import SliceResult, Value, finite, metric_name, slice_name
+from components.evaluator.subject import UNKNOWN, Subject
 from components.evaluator.threshold import Threshold
 
 MAX_REASONS = 10
@@ -78,6 +81,7 @@ def judge(
     *,
     baseline: str | None,
     against_baseline: bool,
+    subject: Subject = UNKNOWN,
     beyond_chance: Sequence[BeyondChance] = (),
 ) -> Blessing:
     """Judges a model.
@@ -87,6 +91,7 @@ def judge(
         results: The metrics of all slices.
         baseline: Name of the baseline model; None if there is none.
         against_baseline: Whether the author gave bounds against a baseline; without one they are not judged.
+        subject: What is evaluated; it names classes and steps.
         beyond_chance: What must be kept by the whole confidence interval of the difference.
     """
     judged = [
@@ -94,7 +99,7 @@ def judge(
         for key, bounds in thresholds.items()
         if baseline is None or key.model_name != baseline
         for spec, bound in bounds
-        for check in _checks(key, spec, bound, results, baseline, beyond_chance)
+        for check in _checks(key, metric_name(key, subject), spec, bound, results, baseline, beyond_chance)
     ]
     failed = [check for check in judged if not check.passed]
     skipped = against_baseline and baseline is None
@@ -114,32 +119,59 @@ class BeyondChance:
 
     Attributes:
         metric: Its name, as `plain` returns it.
+        average: How the classes are averaged: `macro`, `micro` or `weighted`; empty for no average.
+        class_ids: The classes or steps, from 0; None for no single one.
         slice: The `SlicingSpec`.
         is_better: Whether it must be better than the baseline, and not only not worse; an `EvalConfig` says the same of both by 0.
     """
 
     metric: str
+    average: str
+    class_ids: tuple[int, ...] | None
     slice: Any
     is_better: bool
 
+    def is_asked(self, key: Any, spec: Any) -> bool:
+        """Returns whether it is asked of a metric on a slice."""
+        average, name = plain(key.name)
+        class_id = key.sub_key.class_id if key.sub_key is not None else None
+        same = name == self.metric and average == self.average and spec == self.slice
+        return same and (self.class_ids is None or class_id in self.class_ids)
 
-def beyond_chance_of(thresholds: Iterable[Threshold]) -> tuple[BeyondChance, ...]:
+
+def beyond_chance_of(thresholds: Iterable[Threshold], subject: Subject) -> tuple[BeyondChance, ...]:
     """Returns what thresholds ask to be kept beyond chance."""
     return tuple(
-        BeyondChance(plain(one.metric), slicing_spec(slice_), one.better_than_baseline_by is not None)
+        BeyondChance(plain(one.of.name)[1], _average(one.of, subject), computed.class_ids, slicing_spec(slice_), is_better)
         for one in thresholds
         if one.beyond_chance
+        for is_better in [one.better_than_baseline_by is not None]
+        for computed in computed_for(one.of, subject, listed=False)
         for slice_ in one.slices
     )
 
 
-def plain(metric: str) -> str:
-    """Returns a metric's name as it is compared: TFMA writes `BinaryAccuracy` as `binary_accuracy`."""
-    return metric.partition("(")[0].replace("_", "").lower()
+def _average(metric: Metric, subject: Subject) -> str:
+    """Returns how a metric is averaged: of several classes without one, by their mean."""
+    of_several = metric.name in OF_CLASSES and subject.task == "classes" and metric.class_ is None
+    return metric.average or ("macro" if of_several else "")
+
+
+def plain(metric: str) -> tuple[str, str]:
+    """Returns average and name of a metric as they are compared: TFMA writes `BinaryAccuracy` as `binary_accuracy`."""
+    first, _, rest = metric.partition("_")
+    average, name = (first, rest) if first in AVERAGES and rest else ("", metric)
+    return average, re.sub(r"^top\d+", "topk", name.replace("_", "").lower())
 
 
 def _checks(
-    key: Any, spec: Any, bound: Any, results: list[SliceResult], baseline: str | None, beyond_chance: Sequence[BeyondChance]
+    key: Any,
+    metric: str,
+    spec: Any,
+    bound: Any,
+    results: list[SliceResult],
+    baseline: str | None,
+    beyond_chance: Sequence[BeyondChance],
 ) -> Iterator[Check]:
     """Yields the checks of one threshold on all slices that it applies to."""
     from tensorflow_model_analysis.proto import config_pb2
@@ -147,7 +179,6 @@ def _checks(
 
     changes = isinstance(bound, config_pb2.GenericChangeThreshold)
     rule = _change_rule(bound) if changes else _value_rule(bound)
-    metric = metric_name(key)
     if isinstance(spec, config_pb2.CrossSlicingSpec):
         yield Check(metric, "slices against each other", rule, False, f"{metric}: bounds between slices are not supported.")
         return
@@ -162,7 +193,7 @@ def _checks(
         value = result.values.get(key._replace(is_diff=False))
         base = result.values.get(key.make_baseline_key(baseline)) if changes and baseline is not None else None
         check = _judged(metric, rule, result, value, base, bound, changes)
-        asked = next((one for one in beyond_chance if one.metric == plain(key.name) and one.slice == spec), None)
+        asked = next((one for one in beyond_chance if one.is_asked(key, spec)), None)
         if base is not None and asked is not None:
             difference = result.values.get(key._replace(is_diff=False).make_diff_key())
             check = _beyond_chance(check, difference, bound, result.examples, is_better=asked.is_better)

@@ -41,6 +41,8 @@ class InputDriver(Driver):
     how the spans were chosen: a span that was read once, alone or in a window, is not read again.
     """
 
+    allows_empty_files = False
+
     def decide(self, node: Component, run: RunInfo, resolution: Resolution, store: MetadataStore, storage: Storage) -> Decision:
         """Decides as all drivers do; files that the node has read before, and that are still the same, are not read for it."""
         last = next(resolution.history.executions(node.id), None)
@@ -50,7 +52,7 @@ class InputDriver(Driver):
     def prepare(self, node: Component, inputs: Mapping[str, tuple[Artifact, ...]], project: Path) -> Prepared:
         """Finds the files of `node`, and fingerprints them."""
         given, began = node.parameters, time.time_ns()
-        chosen = choose_spans(given["input"], parameters_of(given), project)
+        chosen = choose_spans(given["input"], parameters_of(given), project, allow_empty=self.allows_empty_files)
         portions = tuple(_portion(found, name) for found, name in zip(chosen.inputs, chosen.names, strict=False))
         newest = chosen.inputs[-1]
         digests = [(file.path, file.sha256) for found in chosen.inputs for file in found.files]
@@ -95,7 +97,7 @@ class FileExampleGen(Component):
         self._check_spans(patterns)
         if values["version"] is not None and not any(pattern.has_version for pattern in patterns):
             raise self._error(f"version={values['version']} is given, and input has no {{VERSION}}: '{patterns[0].text}'.")
-        if values["split_by"] is not None and values.get("stratify_by") is not None:
+        if values.get("split_by") is not None and values.get("stratify_by") is not None:
             raise self._error("split_by and stratify_by exclude one another.")
         if isinstance(values["input"], Mapping):
             self._check_given_splits(values["input"])

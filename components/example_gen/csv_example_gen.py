@@ -62,6 +62,9 @@ class CsvExampleGen(FileExampleGen):
         column_names: Names of the columns of files without a header. Default: None, the first row is the header.
         delimiter: One character between fields. Default: a comma.
         encoding: Encoding of the files. Default: UTF-8, with or without a byte order mark.
+        quoting: Whether quotes around a field keep delimiters and line breaks in it. False for texts in which a quote is a letter
+            like any other, as in many TSV files. Default: True.
+        missing_values: Texts that stand for a missing value, such as `("", "NA")`. Default: an empty field only.
 
     Raises:
         DataError: If a pattern matches nothing; a row has too few or too many fields, or cannot be decoded (file and line are
@@ -108,11 +111,13 @@ class CsvExampleGen(FileExampleGen):
         column_names: tuple[str, ...] | None = None,
         delimiter: str = ",",
         encoding: str = "utf-8",
+        quoting: bool = True,
+        missing_values: tuple[str, ...] = ("",),
     ) -> None:
         """Reads the files and writes the splits."""
         found = resolved(input)
         context.progress(f"reading {found}")
-        reader = CsvReader.open(context, found.files, CsvFormat(delimiter, encoding, column_names))
+        reader = CsvReader.open(context, found.files, CsvFormat(delimiter, encoding, column_names, quoting, missing_values))
         write_examples(context, examples, found, reader, OutputOptions(splits, split_by, stratify_by, shards))
 
 
@@ -210,8 +215,10 @@ def _batches(file: InputFile, form: CsvFormat, columns: tuple[str, ...], block_b
         with csv.open_csv(
             str(file.path),
             csv.ReadOptions(block_size=block_bytes, column_names=form.column_names, encoding="utf8" if form.is_utf8 else form.encoding),
-            csv.ParseOptions(delimiter=form.delimiter, newlines_in_values=True),
-            csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()), null_values=[""], strings_can_be_null=True),
+            csv.ParseOptions(delimiter=form.delimiter, quote_char='"' if form.quoting else False, newlines_in_values=form.quoting),
+            csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, pa.string()), null_values=list(form.missing_values), strings_can_be_null=True
+            ),
         ) as reader:
             yield from reader
     except (pa.ArrowInvalid, OSError, UnicodeError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from components.example_gen.known_files import digest_known
@@ -61,7 +62,7 @@ class ResolvedInput:
         """All files."""
         return tuple(file for group in self.groups for file in group.files)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over split, name and content of each file."""
         return digest([(group.split, file.name, file.sha256) for group in self.groups for file in group.files])
@@ -98,7 +99,12 @@ class ResolvedInput:
 
 
 def resolve_input(
-    value: str | Sequence[str] | Mapping[str, str | Sequence[str]], *, span: int | None, version: int | None, project: Path
+    value: str | Sequence[str] | Mapping[str, str | Sequence[str]],
+    *,
+    span: int | None,
+    version: int | None,
+    project: Path,
+    allow_empty: bool = False,
 ) -> ResolvedInput:
     """Finds the files of a parameter `input`, selects span and version, and fingerprints the files by content.
 
@@ -107,6 +113,7 @@ def resolve_input(
         span: Number of the span; None for the latest; a negative number counts from the latest, which is -1.
         version: Number of the version within the span, in the same way.
         project: Folder that relative patterns are relative to.
+        allow_empty: Whether a file may be empty.
 
     Raises:
         DataError: If a pattern matches nothing, or a file is empty, unreadable, or in two splits.
@@ -119,7 +126,7 @@ def resolve_input(
     span = _choose("span", span, patterns, [[match.span for match in found] for found in matches])
     matches = [[match for match in found if match.span in (None, span)] for found in matches]
     version = _choose("version", version, patterns, [[match.version for match in found] for found in matches])
-    return resolve_matches(patterns, matches, span or 0, version, project)
+    return resolve_matches(patterns, matches, span or 0, version, project, allow_empty=allow_empty)
 
 
 def resolve_matches(
@@ -129,6 +136,8 @@ def resolve_matches(
     version: int | None,
     project: Path,
     files: Collection[Path] | None = None,
+    *,
+    allow_empty: bool = False,
 ) -> ResolvedInput:
     """Returns the files among `matches` that belong to a span and version, or to none, fingerprinted.
 
@@ -139,6 +148,7 @@ def resolve_matches(
         version: Number of the version.
         project: Folder that relative patterns are relative to.
         files: The files of this span and version, where not all that match belong to it; None for all.
+        allow_empty: Whether a file may be empty.
 
     Raises:
         DataError: If a file is empty, unreadable, or in two splits.
@@ -149,7 +159,7 @@ def resolve_matches(
         return listed and match.span in (None, span) and match.version in (None, version)
 
     chosen = [list(filter(belongs, found)) for found in matches]
-    return ResolvedInput(_groups(patterns, chosen, project), span, version)
+    return ResolvedInput(_groups(patterns, chosen, project, allow_empty), span, version)
 
 
 def _choose(what: str, wanted: int | None, patterns: Patterns, numbers: Sequence[Sequence[int | None]]) -> int | None:
@@ -173,14 +183,14 @@ def _listed(numbers: Sequence[int]) -> str:
     return shown if len(numbers) <= _SHOWN_NUMBERS else f"..., {shown}"
 
 
-def _groups(patterns: Patterns, matches: Iterable[Sequence[Match]], project: Path) -> tuple[InputGroup, ...]:
+def _groups(patterns: Patterns, matches: Iterable[Sequence[Match]], project: Path, allow_empty: bool) -> tuple[InputGroup, ...]:
     groups: dict[str | None, list[InputFile]] = {}
     seen: dict[Path, str | None] = {}
     for (split, pattern), found in zip(patterns, matches, strict=True):
-        files = groups.setdefault(split, [])
+        files, folder = groups.setdefault(split, []), pattern.folder(project)
         for match in found:
             if match.path not in seen:
-                files.append(_fingerprint(match.path, pattern.folder(project), project))
+                files.append(_fingerprint(match.path, folder, project, allow_empty))
             elif seen[match.path] != split:
                 raise DataError(
                     f"{match.path} would be in split '{seen[match.path]}' and in split '{split}'.",
@@ -190,12 +200,14 @@ def _groups(patterns: Patterns, matches: Iterable[Sequence[Match]], project: Pat
     return tuple(InputGroup(split, tuple(files)) for split, files in groups.items())
 
 
-def _fingerprint(path: Path, folder: Path, project: Path) -> InputFile:
+def _fingerprint(path: Path, folder: Path, project: Path, allow_empty: bool) -> InputFile:
     sha256 = _digested(path)
     size = path.stat().st_size
-    if size == 0:
+    if size == 0 and not allow_empty:
         raise DataError(f"{path} is empty.", hint="Remove it, or write it again.")
-    return InputFile(path.relative_to(project if path.is_relative_to(project) else folder).as_posix(), path, size, sha256)
+    inside = f"{project}/"
+    name = str(path).removeprefix(inside) if str(path).startswith(inside) else path.relative_to(folder).as_posix()
+    return InputFile(name, path, size, sha256)
 
 
 def _digested(path: Path, digest: Callable[[Path], str] = digest_known) -> str:

@@ -80,13 +80,14 @@ class ChosenSpans:
     remarks: tuple[str, ...] = ()
 
 
-def choose_spans(value: PatternText, choice: SpanChoice, project: Path) -> ChosenSpans:
+def choose_spans(value: PatternText, choice: SpanChoice, project: Path, *, allow_empty: bool = False) -> ChosenSpans:
     """Finds the files of the spans to read, and fingerprints them.
 
     Args:
         value: A pattern, several, or a dict of them by split.
         choice: Which spans.
         project: Folder that relative patterns are relative to.
+        allow_empty: Whether a file may be empty.
 
     Raises:
         DataError: If a pattern matches nothing, no span is complete, one that is asked for is missing, or a file is empty.
@@ -94,9 +95,9 @@ def choose_spans(value: PatternText, choice: SpanChoice, project: Path) -> Chose
     patterns = patterns_of(value)
     pattern = spanned(patterns)
     if pattern is None:
-        return ChosenSpans((resolve_input(value, span=None, version=None, project=project),), ())
+        return ChosenSpans((resolve_input(value, span=None, version=None, project=project, allow_empty=allow_empty),), ())
     if not choice.several and choice.ready is None and (choice.span is None or isinstance(choice.span, int)):
-        found = resolve_input(value, span=choice.span, version=choice.version, project=project)
+        found = resolve_input(value, span=choice.span, version=choice.version, project=project, allow_empty=allow_empty)
         return ChosenSpans((_named(found, pattern),), (pattern.span_name(found.span),))
     matches = [each.matches(project) for _, each in patterns]
     for (_, each), files in zip(patterns, matches, strict=True):
@@ -104,7 +105,9 @@ def choose_spans(value: PatternText, choice: SpanChoice, project: Path) -> Chose
             raise each.explain_no_match(project)
     selection = _Selection(pattern, find_spans(patterns, matches, project, ready=choice.ready), choice)
     chosen = selection.spans()
-    inputs = [resolve_matches(patterns, matches, span.span, span.version, project, set(span.files)) for span in chosen]
+    inputs = [
+        resolve_matches(patterns, matches, span.span, span.version, project, set(span.files), allow_empty=allow_empty) for span in chosen
+    ]
     return ChosenSpans(tuple(_named(found, pattern) for found in inputs), tuple(span.name for span in chosen), tuple(selection.remarks))
 
 

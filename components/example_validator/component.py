@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from components.example_validator.baseline import PREVIOUS, BaselineDriver
 from components.example_validator.comparison import DRIFT, SKEW, Baseline, compare, lost_labels, with_label_comparator
 from components.example_validator.findings import DATA_MISSING, LABEL_VALUES_MISSING, Finding, Observed, Policy, as_json, find
+from components.example_validator.records import RecordFinding, extremes_in, judge_records
+from components.record_issues import IssueKind
 from components.schema.file import read_schema_of
 from components.schema.inference import propose_schema
 from components.schema.review import diff
@@ -34,6 +36,10 @@ class ExampleValidator(Component):
     difference is accepted for good with the command that the reason names. Of a distance the reason also names the values that
     changed most, and how often chance alone makes as much with so many values (see `docs/drift.md`).
 
+    What the ExampleGen found in single records is judged too, all of it as a warning: `BAD_RECORD`, `UNUSUAL_RECORD`, `EMPTY_CLASS`,
+    `OTHER_FILE`, `DUPLICATE_RECORD`, `LEAKED_RECORD` (equal records in different splits), `DUPLICATE_TIME`, `TIME_GAP`. To stop at a
+    leak: `fail_on=["ERROR", "LEAKED_RECORD"]`.
+
     Inputs:
         statistics: The statistics to check.
         schema: The schema: types, presence and domains; `drift_comparator` and `skew_comparator` of features; of all rows,
@@ -56,7 +62,7 @@ class ExampleValidator(Component):
         environment: The schema's environment that the data come from, such as `SERVING`, where a label may be missing. Default:
             None, one that has all features.
         fail_on: What blocks the run: `ERROR`, `WARNING` (errors too), kinds of anomaly such as `SCHEMA_MISSING_COLUMN` or
-            `DATA_MISSING` (a split without rows); empty for nothing, as in TFX. Default: `ERROR`.
+            `DATA_MISSING` (a split without rows) or `LEAKED_RECORD`; empty for nothing, as in TFX. Default: `ERROR`.
         allow: Kinds of anomaly that never block, such as `SCHEMA_NEW_COLUMN` or `COMPARATOR_L_INFTY_HIGH`. Default: none.
         min_confidence: Drift and skew block only where chance makes such a distance in at most `1 - min_confidence` of all cases,
             for example 0.99. Default: None, the threshold alone decides.
@@ -123,19 +129,21 @@ class ExampleValidator(Component):
             if given is not None
         ]
         observed = [_observe(split, current[split], expected, baselines, environment, label, max_label_drift) for split in splits]
-        findings = _findings(observed, expected, Policy(fail_on, allow, min_confidence))
+        policy, told = Policy(fail_on, allow, min_confidence), statistics.summary()
+        findings = _findings(observed, expected, policy, extremes_in(told))
+        records = judge_records(told, splits, policy.blocks)
         schema_file = str(schema.properties["schema_file"]) if "schema_file" in schema.properties else None
-        _write(anomalies, observed, findings, baselines, schema_file, _span(statistics))
+        _write(anomalies, observed, findings, records, baselines, schema_file, _span(statistics))
         if "span" in statistics.properties:
             anomalies.properties["span"] = statistics.properties["span"]
         first = baseline == PREVIOUS and baseline_statistics is None
-        _decide(context, observed, findings, baselines, schema_file, first=first)
+        _decide(context, observed, findings, records, baselines, schema_file, first=first)
 
 
 def _kinds() -> list[str]:
     from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-    return [DATA_MISSING, LABEL_VALUES_MISSING, *anomalies_pb2.AnomalyInfo.Type.keys()]
+    return [DATA_MISSING, LABEL_VALUES_MISSING, *map(str, IssueKind), *anomalies_pb2.AnomalyInfo.Type.keys()]
 
 
 def _check_environment(environment: str | None, schema: schema_pb2.Schema) -> None:
@@ -193,19 +201,24 @@ def _observe(
     )
 
 
-def _findings(observed: Sequence[Observed], schema: schema_pb2.Schema, policy: Policy) -> list[Finding]:
+def _findings(observed: Sequence[Observed], schema: schema_pb2.Schema, policy: Policy, extremes: Mapping[str, str]) -> list[Finding]:
     known = [split.statistics for split in observed if all_rows(split.statistics).features]
     changes: dict[str, list[Any]] = {}
     if any(split.anomalies.anomaly_info for split in observed):
         for change in diff(propose_schema(schema, known), schema):
             changes.setdefault(change.feature, []).append(change)
-    return [finding for split in observed for finding in find(split, schema, changes, policy)]
+    findings = [finding for split in observed for finding in find(split, schema, changes, policy)]
+    return [
+        dataclasses.replace(finding, facts=f"{finding.facts}; {extremes[finding.feature]}") if finding.feature in extremes else finding
+        for finding in findings
+    ]
 
 
 def _write(
     output: ExampleAnomalies,
     observed: Sequence[Observed],
     findings: Sequence[Finding],
+    records: Sequence[RecordFinding],
     baselines: Sequence[Baseline],
     schema_file: str | None,
     span: int | None,
@@ -216,10 +229,10 @@ def _write(
         folder.mkdir()
         (folder / ANOMALIES_FILE).write_bytes(split.anomalies.SerializeToString(deterministic=True))
     changes = dict.fromkeys(change for finding in findings for change in finding.changes)
-    output.properties["anomalies"] = len(findings)
+    output.properties["anomalies"] = len(findings) + len(records)
     output.write_summary(
         {
-            "blocked": any(finding.blocks for finding in findings),
+            "blocked": any([*(finding.blocks for finding in findings), *(finding.blocks for finding in records)]),
             "schema_file": schema_file,
             "span": span,
             "baselines": [baseline.as_json() for baseline in baselines],
@@ -232,6 +245,7 @@ def _write(
                 for split in observed
             },
             "changes": [dataclasses.asdict(change) for change in changes],
+            **({"records": [finding.to_json() for finding in records]} if records else {}),
         }
     )
 
@@ -240,24 +254,27 @@ def _decide(
     context: Context,
     observed: Sequence[Observed],
     findings: Sequence[Finding],
+    records: Sequence[RecordFinding],
     baselines: Sequence[Baseline],
     schema_file: str | None,
     *,
     first: bool,
 ) -> None:
     """Blocks the run with a reason for each finding that blocks, or says what was looked at."""
-    blocking = [finding.sentence(schema_file) for finding in findings if finding.blocks]
+    told = [(finding.blocks, finding.sentence(schema_file)) for finding in findings]
+    told += [(finding.blocks, finding.sentence()) for finding in records]
+    blocking = [sentence for blocks, sentence in told if blocks]
     if blocking:
         context.decide("blocked", blocking, blocks=True)
         return
     rows = sum(split.rows for split in observed)
-    verdict = f"{len(findings)} anomalies, none of which blocks" if findings else "no anomalies"
+    verdict = f"{len(told)} anomalies, none of which blocks" if told else "no anomalies"
     reasons = [f"{rows:,} rows in {', '.join(split.name for split in observed)}: {verdict}."]
     reasons += ["No earlier data were found valid yet, so drift is not judged."] if first else []
     reasons += [_compared(baseline, observed) for baseline in baselines]
     useless = {one.feature: one.note for split in observed for one in split.comparisons if one.note and not one.exceeds}
     reasons += [f"Feature '{feature}': {note}" for feature, note in useless.items()]
-    context.decide("valid", reasons + [finding.sentence(schema_file) for finding in findings])
+    context.decide("valid", reasons + [sentence for _, sentence in told])
 
 
 def _compared(baseline: Baseline, observed: Sequence[Observed]) -> str:

@@ -279,7 +279,7 @@ def _write(
                 context.progress("joining", rows=counts.requests)
                 if not found.num_rows:
                     continue
-                assigned = splitter.assign(splitter.prepare(found, [b""] * found.num_rows))
+                assigned = splitter.assign(splitter.prepare(found, b""))
                 for number, writer in enumerate(writers):
                     part = found.filter(pa.array(assigned == number))
                     if part.num_rows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from components.portioned import ExamplesDriver, common_splits
+from components.schema.contents import contents_of, with_contents
 from components.schema.file import read_schema_of
 from components.statistics.files import chosen_splits
 from components.tensorflow_setup import use_cpu_only
@@ -23,6 +24,8 @@ class StatisticsGen(Component):
     Several examples, such as the spans of a window, are counted one by one, and what was counted is kept: of a window that moves, only
     the new span is read. The statistics of the window are merged from it: counts, means, deviations, extremes, distinct values and top
     values are those of all rows together, quantiles have the error `epsilon` as they always do.
+    Of pictures and sounds the sizes are looked at, not the bytes. What the ExampleGen says of single records (bad ones, equal ones,
+    gaps in time) goes on in the summary, where ExampleValidator finds it.
 
     Inputs:
         examples: The rows; one or more, with the same splits.
@@ -105,9 +108,10 @@ class StatisticsGen(Component):
 
         use_cpu_only()
         splits = chosen_splits("examples", common_splits(examples), exclude_splits)
+        contents = {name: kind for one in examples for name, kind in contents_of(one.summary()).items()}
         overrides = {tfdv.FeaturePath([name]): weight for name, weight in (per_feature_weight_override or {}).items()}
         options = tfdv.StatsOptions(
-            schema=read_schema_of(schema) if schema is not None else None,
+            schema=with_contents(read_schema_of(schema) if schema is not None else None, contents),
             experimental_slice_functions=slicers_of(slices) or None,
             weight_feature=weight_feature,
             per_feature_weight_override=overrides or None,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from components.portioned import portion_names, span_name
+from components.record_issues import told_of
 from components.statistics.accumulation import Accumulation
 from components.statistics.engine import Rows, accumulate, build_beam, rows_of
 from components.statistics.files import STATISTICS_FILE, read_statistics, summarise_statistics
@@ -155,7 +156,7 @@ def _compute_on_beam(
 def _finish(context: Context, examples: Sequence[Examples], statistics: ExampleStatistics, *, is_sampled: bool) -> None:
     """Writes the summary, and the balance of rows."""
     summaries = {split: summarise_statistics(read_statistics(statistics, split)) for split in statistics.splits}
-    statistics.write_summary({"splits": summaries})
+    statistics.write_summary({"splits": summaries, **told_of(examples)})
     rows = {split: int(summary["rows"]) for split, summary in summaries.items()}
     statistics.set_record_counts(rows)
     newest = examples[-1]

@@ -69,6 +69,28 @@ class TransformGraphReader:
 
         return dict(self.saved_model.transform_fn(tf.io.parse_example(examples, self.spec)))
 
+    def only(self, names: Sequence[str]) -> Callable[[tf.Tensor], Tensors]:
+        """Returns a function like `transform_examples` that computes some features, and nothing that only others need."""
+        import tensorflow as tf
+        from tensorflow.python.eager import wrap_function
+
+        function = self.saved_model.transform_fn
+        signature = function.structured_input_signature[0][0]
+        feeds = function.graph.inputs[: len(tf.nest.flatten(signature, expand_composites=True))]
+        outputs = tf.nest.pack_sequence_as(function.structured_outputs, function.graph.outputs, expand_composites=True)
+        wanted = {name: outputs[name] for name in names}
+        holder = wrap_function.VariableHolder(share_variables=True)
+        pruned = wrap_function.WrappedFunction(function.graph, variable_holder=holder).prune(
+            feeds, tf.nest.flatten(wanted, expand_composites=True)
+        )
+
+        def transform(examples: tf.Tensor) -> Tensors:
+            raw = tf.io.parse_example(examples, self.spec)
+            flat = pruned(*tf.nest.flatten({name: raw[name] for name in signature}, expand_composites=True))
+            return dict(tf.nest.pack_sequence_as(wanted, flat, expand_composites=True))
+
+        return transform
+
     def __call__(self, examples: tf.Tensor) -> tuple[tf.Tensor, Tensors]:
         """Returns the number of examples and the transformed features."""
         import tensorflow as tf

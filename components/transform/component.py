@@ -88,6 +88,7 @@ class Transform(Component):
         batch_rows: int = 4096,
     ) -> None:
         """Analyzes, writes the transform graph, and transforms the splits."""
+        from components.records import refuse_sequences
         from components.schema.file import read_schema_of
         from components.tensorflow_setup import use_cpu_only
         from components.transform.analysis import analyze
@@ -96,6 +97,7 @@ class Transform(Component):
         from components.transform.summary import summarize_transform
 
         use_cpu_only()
+        refuse_sequences(context.node, examples)
         splits = common_splits(examples)
         check_rows(examples, analyze_splits)
         function = context.load(preprocessing_fn, default="preprocessing_fn")

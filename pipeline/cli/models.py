@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +13,11 @@ from rich.text import Text
 
 from pipeline.artifacts import Artifact, Property
 from pipeline.cli.common import Opened, Verbs, console, json_option, open_store, print_json, store_options, table
-from pipeline.cli.extensions import destination as decisions
-from pipeline.cli.extensions import serving
 from pipeline.cli.show.cells import number
-from pipeline.errors import DataError, UsageError, did_you_mean
+from pipeline.errors import UsageError, did_you_mean
+from pipeline.extensions import destination as decisions
+from pipeline.extensions import serving
+from pipeline.lineage.serving import Judgement, destinations_of, judgements
 from pipeline.metadata import EMPTY, MetadataStore
 from pipeline.records import MANUAL_RUN, ExecutionState
 
@@ -27,14 +26,6 @@ PIN, UNPIN = "cauce.models.pin", "cauce.models.unpin"
 
 
 reason_option = click.option("--reason", required=True, help="Why; it is recorded in the metadata store and beside the model.")
-
-
-@dataclass(frozen=True)
-class _Judgement:
-    """What evaluations said of a model: the last verdict, and the metrics on all rows."""
-
-    blessed: bool | None = None
-    metrics: dict[str, float | None] = field(default_factory=dict)
 
 
 @click.group(cls=Verbs)
@@ -64,17 +55,17 @@ def list_models(destination: Path | None, root: str | None, metadata: str | None
     store = open_store(root, metadata).store
     if destination is not None and not destination.is_dir():
         raise UsageError(f"There is no folder {destination}.{_known(store)}")
-    folders = [destination.resolve()] if destination is not None else _destinations(store)
+    folders = [destination.resolve()] if destination is not None else destinations_of(store)
     versions = {folder: serving().versions(folder) for folder in folders}
-    judgements = _judgements(store, [v.record.model_id for found in versions.values() for v in found if v.record and v.record.model_id])
+    judged = judgements(store, [v.record.model_id for found in versions.values() for v in found if v.record and v.record.model_id])
     if as_json:
-        print_json([_as_json(folder, version, version is found[-1], judgements) for folder, found in versions.items() for version in found])
+        print_json([_as_json(folder, version, version is found[-1], judged) for folder, found in versions.items() for version in found])
         return
     if not any(versions.values()):
         click.echo("No model has been pushed yet.", err=True)
     for folder, found in versions.items():
         if found:
-            _print(folder, found, judgements)
+            _print(folder, found, judged)
 
 
 @models.command()
@@ -231,53 +222,13 @@ def _model_of(store: MetadataStore, record: Any) -> list[Artifact]:
     return [artifact for artifact in known if artifact.name == record.model]
 
 
-def _destinations(store: MetadataStore) -> list[Path]:
-    """Returns the folders that models were pushed to, in the order of the first push."""
-    pushed = [
-        Path(str(artifact.properties["pushed_destination"])).parent
-        for artifact in store.all_artifacts("PushedModel")
-        if "pushed_destination" in artifact.properties
-    ]
-    return list(dict.fromkeys(pushed))
-
-
 def _known(store: MetadataStore) -> str:
-    return did_you_mean("", [str(folder) for folder in _destinations(store)])
+    return did_you_mean("", [str(folder) for folder in destinations_of(store)])
 
 
-def _judgements(store: MetadataStore, models: Sequence[int]) -> dict[int, _Judgement]:
-    """Returns what was found out about models, by number."""
-    judged = {
-        event.execution: event.artifact for event in store.events_of_artifacts(models) if not event.kind.is_output and event.key == "model"
-    }
-    made: dict[int, list[int]] = defaultdict(list)
-    for event in store.events_of_executions(judged):
-        if event.kind.is_output:
-            made[judged[event.execution]].append(event.artifact)
-    artifacts = {artifact.id or 0: artifact for artifact in store.artifacts(id for ids in made.values() for id in ids)}
-    return {model: _judgement([artifacts[id] for id in ids if id in artifacts]) for model, ids in made.items()}
-
-
-def _judgement(artifacts: Sequence[Artifact]) -> _Judgement:
-    blessings = [artifact for artifact in artifacts if artifact.type_name == "ModelBlessing"]
-    evaluations = [artifact for artifact in artifacts if artifact.type_name == "ModelEvaluation"]
-    return _Judgement(
-        bool(blessings[-1].properties.get("blessed")) if blessings else None,
-        _metrics(evaluations[-1]) if evaluations else {},
-    )
-
-
-def _metrics(evaluation: Artifact) -> dict[str, float | None]:
-    try:
-        overall: dict[str, Any] = next(iter(evaluation.summary().get("slices", ())), {})
-    except DataError:
-        return {}
-    return {name: values.get("candidate", {}).get("value") for name, values in overall.get("metrics", {}).items()}
-
-
-def _as_json(folder: Path, version: Any, served: bool, judgements: dict[int, _Judgement]) -> dict[str, Any]:
+def _as_json(folder: Path, version: Any, served: bool, judgements: dict[int, Judgement]) -> dict[str, Any]:
     record = version.record
-    judgement = judgements.get(record.model_id, _Judgement()) if record else _Judgement()
+    judgement = judgements.get(record.model_id, Judgement()) if record else Judgement()
     standing = decisions().standing_of(folder)
     withdrawal = standing.withdrawal(record.digest) if record else None
     return {
@@ -304,7 +255,7 @@ def _as_json(folder: Path, version: Any, served: bool, judgements: dict[int, _Ju
     }
 
 
-def _print(folder: Path, found: Sequence[Any], judgements: dict[int, _Judgement]) -> None:
+def _print(folder: Path, found: Sequence[Any], judgements: dict[int, Judgement]) -> None:
     rows: list[list[RenderableType]] = []
     for version in found:
         row = _as_json(folder, version, version is found[-1], judgements)

@@ -57,8 +57,11 @@ def selection_options(command: F) -> F:
 )
 @click.option("--require-push", is_flag=True, help="Leave with code 4 where no model was pushed.")
 @click.option("--run-id", default="", metavar="ID", help="Id of the run; without it, one is made up. A second run of this id is refused.")
+@click.option(
+    "--report", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write the run into one HTML file at its end."
+)
 @json_option
-def run(path: Path, require_push: bool, run_id: str, as_json: bool, **given: Any) -> int:
+def run(path: Path, require_push: bool, run_id: str, report: Path | None, as_json: bool, **given: Any) -> int:
     """Run the pipeline defined at PATH (a file, or a folder with definition.py).
 
     What did not change since an earlier run is taken from the cache; each node says why it ran.
@@ -69,9 +72,10 @@ def run(path: Path, require_push: bool, run_id: str, as_json: bool, **given: Any
       cauce run examples/taxi --set trainer.train_steps=200 --rerun Evaluator
       cauce run examples/taxi --only Trainer
       cauce run examples/taxi --span 7
+      cauce run examples/taxi --report report.html
     """
     options = replace(_options(load_settings(path, _flags(given)), given), id=run_id)
-    return _run(load_definition(path), options, require_push=require_push, as_json=as_json)
+    return _run(load_definition(path), options, require_push=require_push, as_json=as_json, report=report)
 
 
 @click.command()
@@ -194,7 +198,7 @@ def _reporter(as_json: bool) -> Reporter:
     return LiveReporter(screen) if screen.is_terminal else LineReporter(screen)
 
 
-def _run(definition: Definition, options: RunOptions, *, require_push: bool, as_json: bool) -> int:
+def _run(definition: Definition, options: RunOptions, *, require_push: bool, as_json: bool, report: Path | None = None) -> int:
     reporter = _reporter(as_json)
     try:
         result = run_pipeline(definition, options, reporter)
@@ -205,6 +209,10 @@ def _run(definition: Definition, options: RunOptions, *, require_push: bool, as_
         print_json(result_as_json(result))
     else:
         print_summary(result, definition.pipeline, console())
+    if report is not None:
+        from pipeline.cli.ui import write
+
+        write(MetadataStore(options.metadata), Storage(options.root), result.run, report)
     return _exit_code(result, definition.pipeline, require_push)
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import click
 
 from pipeline.cli.common import console, json_option, print_json, store_options, table
-from pipeline.cli.extensions import spans as spans_module
 from pipeline.cli.schedule_store import Opened, opened
 from pipeline.cli.show.schedules import print_history, print_plans
 from pipeline.config import load_settings
 from pipeline.errors import CauceError, UsageError
+from pipeline.extensions import spans as spans_module
 from pipeline.loading import Definition, find_project, load_definition
 from pipeline.metadata import EMPTY, MetadataStore, redacted, sqlite_file
 from pipeline.planning import plan

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.cli.extensions import spans
 from pipeline.config import Settings, load_settings
+from pipeline.extensions import spans
 from pipeline.metadata import MetadataStore
 from pipeline.schedule.clock import Clock
 from pipeline.schedule.reports import Reports

@@ -117,7 +117,8 @@ def _verdict(outcome: Outcome) -> Text:
     verdict = outcome.verdict
     if verdict is None:
         return Text()
-    text = Text.assemble((f"{outcome.node}: ", "bold"), (verdict.kind, "red" if verdict.kind in _REFUSALS else "green"))
+    style = "red" if verdict.kind in _REFUSALS else "yellow" if "warnings" in verdict.kind else "green"
+    text = Text.assemble((f"{outcome.node}: ", "bold"), (verdict.kind, style))
     for reason in verdict.reasons:
         text.append(f"\n  {reason}")
     return text

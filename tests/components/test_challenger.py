@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from components.evaluator import Evaluator, Threshold
-from components.evaluator.verdict import plain
+from components.evaluator.subject import Subject
+from components.evaluator.verdict import beyond_chance_of
 from components.retraining import ChampionCheck
 from pipeline.artifacts import Examples, Model
 from pipeline.errors import DefinitionError
@@ -141,14 +142,39 @@ def test_the_first_model_needs_no_champion(tmp_path: Path, examples: Examples, m
     assert "There is no baseline model" in verdict.reasons[0]
 
 
-def test_the_names_of_metrics_are_matched_however_they_are_written() -> None:
-    for written, of_tfma in (
-        ("AUC", "auc"),
-        ("BinaryAccuracy", "binary_accuracy"),
-        ("R2Score", "r2_score"),
-        ("TopKAccuracy(k=3)", "topk_accuracy"),
-    ):
-        assert plain(written) == plain(of_tfma)
+CLASSES = Subject("classes", classes=("ant", "bee", "cow"))
+
+
+@pytest.mark.parametrize(
+    ("threshold", "asked", "others"),
+    [
+        (Threshold("BinaryAccuracy", better_than_baseline_by=0, beyond_chance=True), [("binary_accuracy", None)], [("auc", None)]),
+        (Threshold("TopKAccuracy(k=2)", better_than_baseline_by=0, beyond_chance=True), [("top_2_accuracy", None)], [("accuracy", None)]),
+        (
+            Threshold("Recall", better_than_baseline_by=0, beyond_chance=True),
+            [("macro_recall", None)],
+            [("recall", 1), ("micro_recall", None), ("macro_precision", None)],
+        ),
+        (
+            Threshold("Recall", class_="bee", better_than_baseline_by=0, beyond_chance=True),
+            [("recall", 1)],
+            [("recall", 0), ("recall", 2), ("macro_recall", None)],
+        ),
+    ],
+)
+def test_an_interval_is_asked_of_just_the_metric_the_class_and_the_average_that_a_threshold_names(
+    threshold: Threshold, asked: list[tuple[str, int | None]], others: list[tuple[str, int | None]]
+) -> None:
+    from tensorflow_model_analysis.metrics import metric_types
+    from tensorflow_model_analysis.proto import config_pb2
+
+    def is_asked(name: str, class_id: int | None) -> bool:
+        sub_key = None if class_id is None else metric_types.SubKey(class_id=class_id)
+        key = metric_types.MetricKey(name=name, sub_key=sub_key)
+        return any(one.is_asked(key, config_pb2.SlicingSpec()) for one in beyond_chance_of([threshold], CLASSES))
+
+    assert all(is_asked(*one) for one in asked)
+    assert not any(is_asked(*one) for one in others)
 
 
 def test_beyond_chance_needs_a_bound_against_the_baseline() -> None:

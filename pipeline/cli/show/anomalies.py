@@ -9,6 +9,7 @@ from rich.text import Text
 
 from pipeline.cli.common import counted, table
 from pipeline.cli.show.cells import number
+from pipeline.cli.show.issues import render_issues
 
 
 def render(summary: dict[str, Any]) -> list[RenderableType]:
@@ -26,6 +27,8 @@ def render(summary: dict[str, Any]) -> list[RenderableType]:
         if measured:
             columns = ["feature", "", "measure", "distance", "threshold", "by chance", "changed most"]
             shown.append(table(columns, map(_drift, measured), right=["distance", "threshold", "by chance"]))
+    if summary.get("records"):
+        shown += [Text(), *render_issues(summary["records"])]
     file = summary.get("schema_file")
     if summary.get("changes"):
         shown.append(
