@@ -2,7 +2,7 @@
 
     python benchmarks/run.py                 everything: half an hour on two cores, and some minutes more the first time
     python benchmarks/run.py --quick         without the repeated data, each run once
-    python benchmarks/run.py --only chain    one part: small, large, csv, pictures, chain, commands
+    python benchmarks/run.py --only chain    one part: small, large, csv, pictures, spans, chain, commands, questions
 
 A full run writes `results/latest.json` and the table in `docs/performance.md`, any other only `.bench/partial.json`.
 Ends with 1 if a limit is not kept.
@@ -17,9 +17,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+import scheduler as measure_scheduler
 from jpegs import COUNT
 from report import Row, machine, print_table, to_json, update_document
-from session import HERE, TIMES, WORK, PipelineRun, Repetition, Session
+from session import HERE, SPAN_TIMES, SPANS, TIMES, WORK, PipelineRun, Repetition, Session
 
 GIGABYTE = 1e9
 CHAIN = 20
@@ -96,8 +97,62 @@ def commands(session: Session) -> list[Row]:
     ]
 
 
-PARTS: dict[str, Callable[[Session], list[Row]]] = {part.__name__: part for part in (small, large, csv, pictures, chain, commands)}
-LONG = ("large", "csv")
+def spans(session: Session) -> list[Row]:
+    """A window of 30 spans that moves on by one, against the same window done at once, as far as the full pass of the transform."""
+    moved, whole = session.spans
+    rows = f"{SPANS} spans of {15_002 * SPAN_TIMES:,} rows"
+    share = statistics.median(moved) / statistics.median(whole)
+    return [
+        Row(f"window of {rows}, nothing kept", "s", whole),
+        Row(f"the same window moved on by span {SPANS + 1}", "s", moved),
+        Row("the same as a share of the whole", "of it", [share], most_value=0.2),
+    ]
+
+
+def scheduler(session: Session) -> list[Row]:
+    """The daemon, with its default settings: how soon it starts a run, and what it takes while there is nothing to do."""
+    waited = measure_scheduler.arrivals(WORK / "scheduler")
+    at_rest = measure_scheduler.idle(WORK / "scheduler")
+    idle = f"daemon idle with {measure_scheduler.SCHEDULES:,} schedules"
+    return [
+        Row("from a new span appearing to its run, default settings", "s", waited, most_value=2.0),
+        Row(idle, "of a core", [at_rest.share], most_value=0.01),
+        Row(f"{idle}, memory", "MB", [at_rest.resident / 1e6], most_value=150),
+    ]
+
+
+QUESTIONS: dict[str, tuple[str, ...]] = {
+    "which runs had AUC over 0.9 with learning rate under 0.001": (
+        "runs",
+        "list",
+        "--where",
+        "auc > 0.9 and Node8.learning_rate < 0.001",
+        "--sort",
+        "-auc",
+    ),
+    "which executions used this version of a library": ("executions", "list", "--library", "tensorflow=2.16.2"),
+    "which executions used this code": ("executions", "list", "--code", "7".zfill(64)),
+    "which artifacts are large and unused": ("artifacts", "list", "--unused", "--larger-than", "100MB", "--sort", "-size"),
+    "what was a model made from": ("lineage", "48000", "--up"),
+    "what was made from a schema that all runs share": ("lineage", "1", "--down"),
+    "why did a node run": ("why", "Node9"),
+    "what is different between two runs": ("diff", "run-000100", "latest"),
+    "what is different between two models": ("diff", "44950", "49950"),
+    "search for a digest": ("search", "44444".zfill(64)),
+    "a run as OpenLineage events": ("lineage", "export", "latest"),
+}
+"""Questions to a store of 10,000 executions and 50,000 artifacts, as commands."""
+
+
+def questions(session: Session) -> list[Row]:
+    """The questions that lineage, comparison and search answer, each as a whole process."""
+    return [Row(f"{name}?", "s", session.command(*command, root=session.store), most_value=1.0) for name, command in QUESTIONS.items()]
+
+
+PARTS: dict[str, Callable[[Session], list[Row]]] = {
+    part.__name__: part for part in (small, large, csv, pictures, spans, chain, commands, questions, scheduler)
+}
+LONG = ("large", "csv", "spans")
 
 
 def _seconds(runs: list[PipelineRun]) -> list[float]:

@@ -15,7 +15,9 @@ from components.example_validator import ExampleValidator
 from components.importer import Importer
 from components.pusher import Pusher
 from components.resolver import Resolver
+from components.retraining import ChampionCheck, RetrainingPolicy
 from components.schema.component import ImportSchema, SchemaGen
+from components.serving_logs import LabelJoin, ServingLogExampleGen
 from components.statistics.component import StatisticsGen
 from components.trainer import Trainer
 from components.transform import Transform
@@ -23,6 +25,7 @@ from components.transform import Transform
 __all__ = [
     "AudioFolderExampleGen",
     "AvroExampleGen",
+    "ChampionCheck",
     "CsvExampleGen",
     "Evaluator",
     "ExampleValidator",
@@ -30,10 +33,13 @@ __all__ = [
     "ImportExampleGen",
     "ImportSchema",
     "Importer",
+    "LabelJoin",
     "ParquetExampleGen",
     "Pusher",
     "Resolver",
+    "RetrainingPolicy",
     "SchemaGen",
+    "ServingLogExampleGen",
     "StatisticsGen",
     "TextFolderExampleGen",
     "Threshold",

@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from components.schema.contents import contents_of
+from pipeline.artifacts import Artifact
+
 
 class IssueKind(enum.StrEnum):
     """Kinds of issue, named as the kinds of anomaly of TensorFlow Data Validation are."""
@@ -81,3 +84,19 @@ def named(names: Iterable[str], total: int, limit: int = 10) -> str:
     """Returns the first names, and how many more there are."""
     shown = [*names][:limit]
     return ", ".join(shown) + (f" and {total - len(shown):,} more" if total > len(shown) else "")
+
+
+def told_of(examples: Iterable[Artifact]) -> dict[str, Any]:
+    """Returns what the summaries of examples say of single records and of what features hold, for the summary of their statistics."""
+    told: dict[str, Any] = {}
+    for summary in [one.summary() for one in examples]:
+        for issue in summary.get("issues", ()):
+            told.setdefault("issues", []).append(issue)
+        for feature, found in summary.get("extremes", {}).items():
+            known = told.setdefault("extremes", {}).setdefault(feature, dict(found))
+            known["lowest"] = min(known["lowest"], found["lowest"], key=lambda extreme: extreme["value"])
+            known["highest"] = max(known["highest"], found["highest"], key=lambda extreme: extreme["value"])
+        contents = contents_of(summary)
+        if contents:
+            told.setdefault("contents", {}).update(contents)
+    return told

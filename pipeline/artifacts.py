@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pipeline.display import facts, titled
 from pipeline.errors import DataError, DefinitionError
 
 Property = int | float | str
@@ -131,6 +132,20 @@ class Artifact:
         except ValueError as error:
             raise DataError(f"{file} is damaged: {error}", hint=f"Run its node again: --rerun {self.producer}") from error
 
+    def measures(self) -> dict[str, float]:
+        """Returns the numbers by which results of this type are searched, sorted and compared, from its summary; empty for most types."""
+        return {}
+
+    def _repr_html_(self) -> str:
+        known = [
+            ("state", self.state.value),
+            ("made by", self.producer),
+            ("path", self.path),
+            ("digest", self.digest),
+            ("bytes", self.size),
+        ]
+        return titled(f"{self.type_name} {self.id or ''}".strip(), facts([*known, *self.properties.items()]))
+
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Writes `summary.json`. It must not hold times or ids: equal content must give equal digests."""
         text = json.dumps(summary, indent=1, sort_keys=True, allow_nan=False)
@@ -188,6 +203,10 @@ class Model(Artifact):
 
     BASE_TYPE = SystemType.MODEL
 
+    def measures(self) -> dict[str, float]:
+        """Returns loss and metrics of the evaluation whose weights the model has."""
+        return _numbers(self.summary().get("metrics"))
+
 
 class ModelRun(Artifact):
     """TensorBoard logs and the training history."""
@@ -195,6 +214,11 @@ class ModelRun(Artifact):
 
 class ModelEvaluation(Artifact):
     """The result files of TensorFlow Model Analysis."""
+
+    def measures(self) -> dict[str, float]:
+        """Returns the metrics of the model on all rows."""
+        overall: dict[str, Any] = next((part for part in self.summary().get("slices", ()) if not part.get("slice")), {})
+        return _numbers({name: found.get("candidate", {}).get("value") for name, found in (overall.get("metrics") or {}).items()})
 
 
 class ModelBlessing(Artifact):
@@ -213,3 +237,8 @@ class HyperParameters(Artifact):
 
 class InferenceResult(Artifact):
     """`PredictionLog` records."""
+
+
+def _numbers(values: Mapping[str, Any] | None) -> dict[str, float]:
+    """Returns those of some values that are numbers."""
+    return {name: value for name, value in (values or {}).items() if isinstance(value, int | float) and not isinstance(value, bool)}

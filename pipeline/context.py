@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -70,6 +72,13 @@ class RowCount:
     read: int
     written: Mapping[str, int]
     dropped: Mapping[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: RowCount) -> RowCount:
+        written, dropped = (
+            {**mine, **{name: mine.get(name, 0) + count for name, count in more.items()}}
+            for mine, more in ((self.written, other.written), (self.dropped, other.dropped))
+        )
+        return RowCount(self.read + other.read, written, dropped)
 
     @property
     def missing(self) -> int:
@@ -157,6 +166,11 @@ class Context:
         """Records the balance of records; the publisher refuses outputs where it does not add up."""
         counts = ({str(name): int(count) for name, count in given.items()} for given in (written, dropped or {}))
         self.rows = RowCount(int(read), *counts)
+
+    def measure(self, metrics: Mapping[str, float | None]) -> None:
+        """Records measures of the result, by which runs are searched, sorted and compared; those that are not finite are left out."""
+        known = {str(name): float(value) for name, value in metrics.items() if value is not None and math.isfinite(value)}
+        self.notes["measures"] = json.dumps({**json.loads(str(self.notes.get("measures", "{}"))), **known}, sort_keys=True)
 
     def note(self, **properties: Property) -> None:
         """Records properties on the execution."""

@@ -11,6 +11,7 @@ from pipeline.artifacts import Artifact
 from pipeline.beam import runner_name
 from pipeline.channel import Channel
 from pipeline.component import Component, check_parameter, spec_of
+from pipeline.display import grid, titled
 from pipeline.errors import DefinitionError, UsageError, did_you_mean
 
 
@@ -42,6 +43,10 @@ class Pipeline:
 
     def __repr__(self) -> str:
         return f"<Pipeline '{self.name}': {', '.join(self._by_id)}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(node.id, type(node).__name__, _wiring(node), ", ".join(node.outputs), _settings(node)) for node in self.nodes]
+        return titled(f"pipeline {self.name}", grid(["node", "component", "takes", "makes", "parameters"], rows))
 
     def __getitem__(self, id: str) -> Component:
         if id not in self._by_id:
@@ -116,6 +121,16 @@ class Pipeline:
                 raise UsageError(error.message, hint=error.hint) from error
             applied[f"{node.id}.{name}"] = node.parameters[name]
         return applied
+
+
+def _wiring(node: Component) -> str:
+    return ", ".join(f"{name}: {' + '.join(map(str, channels))}" for name, channels in node.inputs.items())
+
+
+def _settings(node: Component) -> str:
+    """Returns the parameters that are not at their defaults."""
+    declared = spec_of(type(node)).parameters
+    return ", ".join(f"{name}={value!r}" for name, value in node.parameters.items() if value != declared[name].default)
 
 
 def _parsed(node: Component, name: str, text: str) -> Any:

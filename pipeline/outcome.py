@@ -6,9 +6,11 @@ import enum
 from dataclasses import dataclass, field
 
 from pipeline.context import Verdict
+from pipeline.display import facts, titled
 from pipeline.errors import CauceError
 from pipeline.records import RunState
 from pipeline.resolution import ArtifactGroups
+from pipeline.wording import duration
 
 
 class NodeState(enum.Enum):
@@ -51,6 +53,14 @@ class Outcome:
     seconds: float = 0.0
     peak_memory: int = 0
     log: str = ""
+
+    def _repr_html_(self) -> str:
+        told = [
+            ("because", "; ".join(self.reasons)),
+            ("decided", self.verdict and f"{self.verdict.kind}: {'; '.join(self.verdict.reasons)}"),
+        ]
+        made = [(name, ", ".join(f"{one.type_name} {one.id}" for one in group)) for name, group in self.outputs.items()]
+        return titled(f"{self.node}: {self.state.value} in {duration(self.seconds)}", facts([*told, *made, ("log", self.log)]))
 
     @property
     def succeeded(self) -> bool:

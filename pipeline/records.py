@@ -9,9 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.artifacts import Property
+from pipeline.display import facts, titled
+from pipeline.wording import moment
 
 MANUAL_RUN = "manual"
 """Id of the run to which the executions belong that a person does by hand, such as a rollback; it is not listed among the runs."""
+
+
+SKIPPED = "skipped"
+"""The verdict of an execution that records why a node did not run."""
 
 
 class ExecutionState(enum.Enum):
@@ -181,3 +187,8 @@ class Run:
     def reason(self) -> str:
         """Why it ended as it did."""
         return str(self.properties.get("reason", ""))
+
+    def _repr_html_(self) -> str:
+        seconds = f"{(self.ended - self.started) / 1000:.1f} s" if self.ended else "goes on"
+        told = [("state", self.state.value), ("because", self.reason), ("started", moment(self.started)), ("took", seconds)]
+        return titled(f"run {self.id} of {self.pipeline}", facts([*told, ("definition", self.properties.get("definition"))]))

@@ -17,11 +17,12 @@ from pipeline.cache import CacheKey
 from pipeline.driver import Action
 from pipeline.metadata import MetadataStore
 from pipeline.outcome import NodeState
-from pipeline.records import Event, EventKind, Execution, ExecutionState, Run, RunState
+from pipeline.records import SKIPPED, Event, EventKind, Execution, ExecutionState, Run, RunState
 from pipeline.resolution import latest_by_node
 
 RUNNING = "running"
 _VALUE_WIDTH = 60
+_FILES = "groups"
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 
@@ -35,6 +36,7 @@ class NodeReport:
         execution: Its latest execution in the run; None if it has none yet.
         inputs: Numbers of its input artifacts by name.
         outputs: Numbers of its output artifacts by name.
+        refusal: Why it has no execution; empty if it has one, or that is not known.
     """
 
     id: str
@@ -42,6 +44,7 @@ class NodeReport:
     execution: Execution | None = None
     inputs: Mapping[str, Sequence[int]] | None = None
     outputs: Mapping[str, Sequence[int]] | None = None
+    refusal: str = ""
 
     @property
     def component(self) -> str:
@@ -51,7 +54,7 @@ class NodeReport:
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why it ran, was reused, was skipped or failed."""
-        return self.execution.reasons if self.execution else ()
+        return self.execution.reasons if self.execution else (self.refusal,) if self.refusal else ()
 
     def as_json(self) -> dict[str, Any]:
         """Returns what `cauce runs show --json` prints of it."""
@@ -78,6 +81,27 @@ class NodeReport:
         }
 
 
+@dataclass(frozen=True)
+class InputFile:
+    """A file that a node read.
+
+    Attributes:
+        name: Relative to the project.
+        path: Where it was.
+        sha256: Of its content.
+        size: Bytes.
+    """
+
+    name: str
+    path: str
+    sha256: str
+    size: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns what `--json` prints of it."""
+        return {"path": self.path, "sha256": self.sha256, "size_bytes": self.size}
+
+
 def short_name(component: str) -> str:
     """Returns the name of a component without its module."""
     return component.rpartition(".")[2]
@@ -92,18 +116,25 @@ def timestamp(milliseconds: int) -> str | None:
 
 def node_state(execution: Execution) -> str:
     """Returns the state of a node by its execution."""
-    if execution.state is ExecutionState.RUNNING:
+    return node_state_of(
+        execution.state.value, blocks=execution.blocks, verdict=execution.verdict, action=str(execution.properties.get("action", ""))
+    )
+
+
+def node_state_of(state: str, *, blocks: bool, verdict: str, action: str) -> str:
+    """Returns the state of a node by what is recorded of its execution; see `Execution`."""
+    known = ExecutionState(state) if state in ExecutionState.__members__ else ExecutionState.FAILED
+    if known is ExecutionState.RUNNING:
         return RUNNING
-    if execution.state.succeeded and execution.blocks:
+    if known.succeeded and blocks:
         return NodeState.BLOCKED.value
-    if execution.state is ExecutionState.CACHED:
+    if known is ExecutionState.CACHED:
         return NodeState.CACHED.value
-    if execution.state is ExecutionState.FAILED:
+    if known is ExecutionState.FAILED:
         return NodeState.FAILED.value
-    if execution.state is ExecutionState.CANCELED:
-        return NodeState.SKIPPED.value if execution.verdict == "skipped" else NodeState.CANCELED.value
-    selected = execution.properties.get("action") == Action.SELECT.value
-    return NodeState.SELECTED.value if selected else NodeState.DONE.value
+    if known is ExecutionState.CANCELED:
+        return NodeState.SKIPPED.value if verdict == SKIPPED else NodeState.CANCELED.value
+    return NodeState.SELECTED.value if action == Action.SELECT.value else NodeState.DONE.value
 
 
 def nodes_of_run(store: MetadataStore, run: Run) -> list[NodeReport]:
@@ -124,7 +155,8 @@ def nodes_of_run(store: MetadataStore, run: Run) -> list[NodeReport]:
     ]
     planned = json.loads(str(run.properties.get("nodes") or "[]"))
     waiting = "waits" if run.state is RunState.RUNNING else NodeState.NOT_RUN.value
-    return nodes + [NodeReport(id, waiting) for id in planned if id not in executions]
+    refusals = json.loads(str(run.properties.get("not_run") or "{}"))
+    return nodes + [NodeReport(id, waiting, refusal=str(refusals.get(id, ""))) for id in planned if id not in executions]
 
 
 def _by_key(events: Any) -> dict[str, list[int]]:
@@ -200,13 +232,35 @@ def execution_as_json(execution: Execution) -> dict[str, Any]:
         "verdict": _verdict(execution),
         "parameters": execution.parameters,
         "code": code_of(execution),
-        "libraries": {name: text for name, _, text in _parts(execution, "library ")},
+        "libraries": libraries_of(execution),
     }
 
 
 def code_of(execution: Execution) -> dict[str, str]:
     """Returns the files of user code that an execution depends on, each with its digest, by which `code/` in the root keeps it."""
     return {name: digest for name, digest, _ in _parts(execution, "code ")}
+
+
+def input_files(execution: Execution) -> dict[str, InputFile]:
+    """Returns the files that an execution read, by name."""
+    groups = [group for value in execution.parameters.values() if has_files(value) for group in value[_FILES]]
+    files = [file for group in groups for file in group.get("files", ())]
+    return {
+        str(file.get("name", "")): InputFile(
+            str(file.get("name", "")), str(file.get("path", "")), str(file.get("sha256", "")), int(file.get("size", 0))
+        )
+        for file in files
+    }
+
+
+def has_files(parameter: Any) -> bool:
+    """Returns whether a parameter is what an ExampleGen's driver made of its `input`: groups of files."""
+    return isinstance(parameter, dict) and isinstance(parameter.get(_FILES), list)
+
+
+def libraries_of(execution: Execution) -> dict[str, str]:
+    """Returns the versions of the libraries that shape the result of an execution."""
+    return {name: text for name, _, text in _parts(execution, "library ")}
 
 
 def _parts(execution: Execution, prefix: str) -> list[tuple[str, str, str]]:

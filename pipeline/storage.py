@@ -4,7 +4,9 @@ artifacts/<pipeline>/<node>/<output>/<run>.<execution>   published payloads, nev
 staging/<run>.<execution>/<output>                       being written; on the same file system, so that a rename publishes
 state/<run>/<node>-<key>                                 survives a retry, and a crash followed by `resume`
 logs/<run>/<node>.log                                    one per node of a run
+logs/<run>/events.jsonl                                  what the run told while it went on
 code/<sha256>.py                                         user code as it was when it ran
+code/<sha256>.json                                       versions of all packages as they were when it ran
 locks/<run>.lock                                         held by the process of the run; free when it is gone
 locks/.root                                              shared by all runs; `cauce gc --apply` wants it alone
 
@@ -27,6 +29,7 @@ from pathlib import Path
 
 from pipeline.artifacts import Artifact
 from pipeline.errors import MetadataError, StorageError, UsageError
+from pipeline.events import EVENTS_FILE
 from pipeline.hashing import extent, files_below
 
 _LAYOUT = 1
@@ -68,9 +71,9 @@ class Storage:
         """The staging folder of an execution."""
         return self.root / "staging" / f"{run}.{execution}"
 
-    def final(self, pipeline: str, node: str, output: str, run: str, execution: int) -> Path:
-        """Where the payload of an output becomes visible."""
-        return self.root / "artifacts" / pipeline / node / output / f"{run}.{execution}"
+    def final(self, pipeline: str, node: str, output: str, run: str, execution: int, index: int | None = None) -> Path:
+        """Where the payload of an output becomes visible, or that of one portion of it."""
+        return self.root / "artifacts" / pipeline / node / output / (f"{run}.{execution}" + ("" if index is None else f"-{index}"))
 
     def state(self, run: str, node: str, key: str) -> Path:
         """The state folder of a node's work in a run; other work gets another one."""
@@ -84,6 +87,10 @@ class Storage:
     def log(self, run: str, node: str) -> Path:
         """The log file of a node in a run."""
         return self.root / "logs" / run / f"{node}.log"
+
+    def events(self, run: str) -> Path:
+        """The file of the events of a run."""
+        return self.root / "logs" / run / EVENTS_FILE
 
     def commit(self, staged: Path, final: Path) -> None:
         """Makes a staged payload visible by one rename.
@@ -119,14 +126,21 @@ class Storage:
     def discard_unpublished(self, pipeline: str, node: str, run: str, execution: int) -> None:
         """Removes all that an execution left which was never recorded: its staging, and payloads renamed but not recorded."""
         self.discard(run, execution)
-        for orphan in (self.root / "artifacts" / pipeline / node).glob(f"*/{run}.{execution}"):
+        folder = self.root / "artifacts" / pipeline / node
+        for orphan in (*folder.glob(f"*/{run}.{execution}"), *folder.glob(f"*/{run}.{execution}-*")):
             self.remove(orphan)
 
     def keep_code(self, file: Path) -> str:
         """Keeps a copy of a user's file under its digest; returns the digest."""
-        content = file.read_bytes()
+        return self._keep(file.read_bytes(), file.suffix)
+
+    def keep_text(self, text: str, suffix: str) -> str:
+        """Keeps a text under its digest; returns the digest."""
+        return self._keep(text.encode("utf-8"), suffix)
+
+    def _keep(self, content: bytes, suffix: str) -> str:
         sha = hashlib.sha256(content).hexdigest()
-        kept = self.root / "code" / f"{sha}{file.suffix}"
+        kept = self.root / "code" / f"{sha}{suffix}"
         if not kept.exists():
             kept.parent.mkdir(parents=True, exist_ok=True)
             _write_atomically(kept, content)

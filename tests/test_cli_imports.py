@@ -21,7 +21,21 @@ HEAVY = (
     "tfx_bsl",
     "keras",
 )
-READING = ["runs", "runs show", "nodes", "logs Source", "artifacts", "artifacts show 1", "lineage 1", "models", "gc", "config", "doctor"]
+READING = [
+    "runs",
+    "schedule",
+    "schedule history",
+    "runs show",
+    "nodes",
+    "logs Source",
+    "artifacts",
+    "artifacts show 1",
+    "lineage 1",
+    "models",
+    "gc",
+    "config",
+    "doctor",
+]
 PROBE = """
 import contextlib, io, json, sys
 from pipeline.cli.main import main

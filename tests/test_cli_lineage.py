@@ -68,11 +68,11 @@ def test_one_direction_has_no_title(project: Project) -> None:
 
 def test_json_has_what_was_named_and_each_direction_that_was_asked_for(project: Project) -> None:
     project.run(Halver(Source()))
-    both = cauce("lineage", 1, "--json", root=project.root).json("lineage")
+    both = cauce("lineage", 1, "--json", root=project.root).json("lineage-show")
     assert ([root["id"] for root in both["roots"]], both["up"]["direction"], both["down"]["direction"]) == ([1], "up", "down")
     assert [artifact["id"] for artifact in both["down"]["artifacts"]] == [1, 2]
-    up = cauce("lineage", 2, "--up", "--format", "json", root=project.root).json("lineage")
-    assert set(up) == {"roots", "up"}
+    up = cauce("lineage", 2, "--up", "--format", "json", root=project.root).json("lineage-show")
+    assert set(up) == {"roots", "made_of", "up"}
 
 
 def test_dot_is_one_graph_of_both_directions(project: Project) -> None:
@@ -140,7 +140,7 @@ def test_the_latest_of_a_type_is_found_however_old_it_is(project: Project) -> No
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("77", "There is no artifact '77'. Expected a number, latest:TYPE, or the path of a file"),
+        ("77", "There is no artifact '77'. Expected a number, latest:TYPE, span:N, or the path of a file"),
         ("nothing", "There is no artifact 'nothing'."),
         ("latest:Modle", "There is no artifact type 'Modle'. Did you mean 'Model'?"),
         ("latest:Model", "There is no Model yet."),

@@ -79,7 +79,8 @@ class Evaluator(Component):
         prediction: The output of the serving signature to judge. Default: None, the only one, or the one with a usual name.
         weight: A numeric feature that holds the weight of a row. Default: None, all weigh the same.
         plots: Names of plots of TFMA, such as `CalibrationPlot`. Default: none.
-        confidence_intervals: `bootstrap` or `jackknife`, with 20 samples, 95 %. Default: None, without.
+        confidence_intervals: `bootstrap` or `jackknife`, with 20 samples, 95 %. Default: None, without; `bootstrap` where a threshold
+            must be kept beyond chance.
         min_slice_size: Slices with fewer rows are not computed, and not judged. Default: 1.
         worst_examples: So many rows with the highest loss, and so many of the mistakes of which the model is surest, are kept in the
             summary, to be looked at: 0 to 200. Default: 20.
@@ -171,7 +172,7 @@ class Evaluator(Component):
                 weight=weight,
                 slices=normalise_slices(slices, f"Node '{context.node}'"),
                 thresholds=thresholds,
-                confidence_intervals=confidence_intervals,
+                confidence_intervals=confidence_intervals or ("bootstrap" if any(one.beyond_chance for one in thresholds) else None),
                 min_slice_size=min_slice_size,
             )
         grow_gpu_memory()
@@ -199,8 +200,14 @@ class Evaluator(Component):
         labels = ", ".join(sorted({spec.label_key for spec in prepared.config.model_specs}))
         summary = results.summarise(found, label=labels, splits=splits, baseline=baseline, subject=subject, folder=evaluation.path)
         evaluation.write_summary(summary)
-        thresholds_of = config.thresholds_of(prepared.config)
-        decided = verdict.judge(thresholds_of, found, baseline=baseline, against_baseline=prepared.rubber_stamp, subject=subject)
+        decided = verdict.judge(
+            config.thresholds_of(prepared.config),
+            found,
+            baseline=baseline,
+            against_baseline=prepared.rubber_stamp,
+            subject=subject,
+            beyond_chance=verdict.beyond_chance_of(thresholds, subject),
+        )
         _write_blessing(blessing, decided.as_json(), model, baseline_model)
         context.decide("blessed" if decided.blessed else "not blessed", decided.reasons)
 

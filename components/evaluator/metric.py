@@ -59,7 +59,7 @@ BUNDLES: Mapping[str, tuple[str, ...]] = {
 }
 """Metrics that are usually wanted together."""
 
-_AVERAGES = ("macro", "micro", "weighted")
+AVERAGES = ("macro", "micro", "weighted")
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,8 @@ def _problem(metric: Metric) -> str | None:
         return "it is of one class, class_, or an average over all, not both."
     if metric.class_ is not None and (isinstance(metric.class_, bool) or not isinstance(metric.class_, str | int) or metric.class_ == ""):
         return "class_ must be the name or the number of a class, or '*' for each."
-    if metric.average is not None and metric.average not in _AVERAGES:
-        return f"average must be one of {', '.join(_AVERAGES)}.{did_you_mean(str(metric.average), _AVERAGES)}"
+    if metric.average is not None and metric.average not in AVERAGES:
+        return f"average must be one of {', '.join(AVERAGES)}.{did_you_mean(str(metric.average), AVERAGES)}"
     if metric.step is not None and metric.step != EACH and not _is_count(metric.step):
         return "step must be a whole number from 1, or '*' for each."
     for option, most in (("k", 100), ("bins", 1000)):

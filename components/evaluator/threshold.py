@@ -62,6 +62,7 @@ class Threshold:
     Example:
         Threshold("AUC", at_least=0.8, not_worse_than_baseline_by=0.01)
         Threshold("RootMeanSquaredError", at_most=120, better_than_baseline_by=0.02, relative=True)
+        Threshold("AUC", better_than_baseline_by=0, beyond_chance=True)
         Threshold("Recall", at_least=0.5, slices=[[], ["payment_type"], ["payment_type=Cash", "company"]])
         Threshold("Recall", class_="spam", at_least=0.9)
         Threshold("MeanAbsoluteError", step=24, at_most=40)
@@ -76,7 +77,12 @@ class Threshold:
         higher_is_better: Which way is better; needed only against a baseline, for a metric where neither is by nature.
         slices: Where it is judged: each item names features, and the bounds hold for each value, or each combination of values,
             that they have. The default, one empty item, is all rows together.
-        class_: The class that is judged, by its name, or else its number; `*` for each. Of several classes without it, their macro average.
+        beyond_chance: Whether the whole 95 % confidence interval of the difference must keep the bound against the baseline, and not only
+            the difference. Both models are judged on the same rows, and the interval is that of their difference on these: so
+            `better_than_baseline_by=0` lets only a model through that is better by more than chance, and
+            `not_worse_than_baseline_by=0.01` one that is surely not worse by more than 0.01.
+        class_: The class that is judged, by its name, or else its number; `*` for each. Of several classes without it, their macro
+            average.
         step: The step of a forecast's horizon that is judged, from 1; `*` for each. Without it all steps together.
 
     Raises:
@@ -91,6 +97,7 @@ class Threshold:
     relative: bool = False
     higher_is_better: bool | None = None
     slices: tuple[Slice, ...] = (OVERALL,)
+    beyond_chance: bool = False
     class_: str | int | None = None
     step: int | str | None = None
 
@@ -140,7 +147,8 @@ class Threshold:
         if len(given) == 2:
             return f"give {given[0]} or {given[1]}, not both."
         if not given:
-            return "relative=True needs a bound against the baseline." if self.relative else None
+            flag = "relative" if self.relative else "beyond_chance" if self.beyond_chance else None
+            return None if flag is None else f"{flag}=True needs a bound against the baseline."
         if getattr(self, given[0]) < 0:
             return f"{given[0]} must be 0 or more. Received: {getattr(self, given[0])}."
         if self.higher_is_better is None:

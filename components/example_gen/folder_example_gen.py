@@ -90,8 +90,11 @@ class ImageFolderExampleGen(FolderExampleGen):
             hash of its content, so that equal files are in one split whatever they are called.
         split_by: A feature whose hash is taken instead, such as `person`; files with the same value are in one split. Default: None.
         stratify_by: A feature, such as `label`: each of its classes is divided in the exact proportions. Default: None.
-        span: Number of the span to read; a negative one counts from the latest, -1. Default: None, the latest.
-        version: Number of the version within the span, in the same way. Default: None, the latest.
+        span: The span to read, or a range of spans; see `CsvExampleGen`. Default: None, the latest that is complete.
+        version: Number of the version within each span. Default: None, the latest that is complete.
+        window: How many spans to read, up to `span`; see `CsvExampleGen`. Default: None, one.
+        missing_spans: What becomes of a window that lacks a span: `error` or `allow`. Default: `error`.
+        ready: When a span is complete: a marker's name, a pattern of markers, or seconds of quiet. Default: None, at once.
         shards: Files per split. Default: None, one per 64 MiB before compression.
         on_bad_record: What becomes of a file that does not decode, has a name from which no label can be told, or is not as
             required: `fail` names them all, `skip` leaves them out, counted and listed, `keep` stores them without what could not be
@@ -122,8 +125,11 @@ class ImageFolderExampleGen(FolderExampleGen):
         splits: dict[str, int] = DEFAULT_SPLITS,
         split_by: str | None = None,
         stratify_by: str | None = None,
-        span: int | None = None,
+        span: int | str | None = None,
         version: int | None = None,
+        window: int | None = None,
+        missing_spans: str = "error",
+        ready: str | float | None = None,
         shards: int | None = None,
         on_bad_record: OnBadRecord = "fail",
         require: Requirement = NOTHING,
@@ -149,8 +155,11 @@ class TextFolderExampleGen(FolderExampleGen):
         splits: Names and weights of the splits. Default: two of three files in `train`, one in `eval`, by a hash of their content.
         split_by: A feature whose hash is taken instead; files with the same value are in one split. Default: None.
         stratify_by: A feature, such as `label`: each of its classes is divided in the exact proportions. Default: None.
-        span: Number of the span to read; a negative one counts from the latest, -1. Default: None, the latest.
-        version: Number of the version within the span, in the same way. Default: None, the latest.
+        span: The span to read, or a range of spans; see `CsvExampleGen`. Default: None, the latest that is complete.
+        version: Number of the version within each span. Default: None, the latest that is complete.
+        window: How many spans to read, up to `span`; see `CsvExampleGen`. Default: None, one.
+        missing_spans: What becomes of a window that lacks a span: `error` or `allow`. Default: `error`.
+        ready: When a span is complete: a marker's name, a pattern of markers, or seconds of quiet. Default: None, at once.
         shards: Files per split. Default: None, one per 64 MiB before compression.
         on_bad_record: What becomes of a bad file: `fail`, `skip` or `keep`; see `ImageFolderExampleGen`. Default: `fail`.
         require: Values that features must have, or the lowest and the highest one: `{"text/characters": (1, 10_000)}`. Default: none.
@@ -187,8 +196,11 @@ class TextFolderExampleGen(FolderExampleGen):
         splits: dict[str, int] = DEFAULT_SPLITS,
         split_by: str | None = None,
         stratify_by: str | None = None,
-        span: int | None = None,
+        span: int | str | None = None,
         version: int | None = None,
+        window: int | None = None,
+        missing_spans: str = "error",
+        ready: str | float | None = None,
         shards: int | None = None,
         on_bad_record: OnBadRecord = "fail",
         require: Requirement = NOTHING,
@@ -216,8 +228,11 @@ class AudioFolderExampleGen(FolderExampleGen):
         splits: Names and weights of the splits. Default: two of three files in `train`, one in `eval`, by a hash of their content.
         split_by: A feature whose hash is taken instead; files with the same value are in one split. Default: None.
         stratify_by: A feature, such as `label`: each of its classes is divided in the exact proportions. Default: None.
-        span: Number of the span to read; a negative one counts from the latest, -1. Default: None, the latest.
-        version: Number of the version within the span, in the same way. Default: None, the latest.
+        span: The span to read, or a range of spans; see `CsvExampleGen`. Default: None, the latest that is complete.
+        version: Number of the version within each span. Default: None, the latest that is complete.
+        window: How many spans to read, up to `span`; see `CsvExampleGen`. Default: None, one.
+        missing_spans: What becomes of a window that lacks a span: `error` or `allow`. Default: `error`.
+        ready: When a span is complete: a marker's name, a pattern of markers, or seconds of quiet. Default: None, at once.
         shards: Files per split. Default: None, one per 64 MiB before compression.
         on_bad_record: What becomes of a bad file: `fail`, `skip` or `keep`; see `ImageFolderExampleGen`. Default: `fail`.
         require: Values that features must have, or the lowest and the highest one: `{"audio/sample_rate": 8000}`. Default: none.
@@ -247,8 +262,11 @@ class AudioFolderExampleGen(FolderExampleGen):
         splits: dict[str, int] = DEFAULT_SPLITS,
         split_by: str | None = None,
         stratify_by: str | None = None,
-        span: int | None = None,
+        span: int | str | None = None,
         version: int | None = None,
+        window: int | None = None,
+        missing_spans: str = "error",
+        ready: str | float | None = None,
         shards: int | None = None,
         on_bad_record: OnBadRecord = "fail",
         require: Requirement = NOTHING,

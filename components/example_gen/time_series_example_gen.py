@@ -67,8 +67,11 @@ class TimeSeriesExampleGen(FileExampleGen):
         on_bad_record: What becomes of rows without a time that can be read, and of further rows of a series with the same time:
             `fail` names them, `skip` leaves them out, counted and listed. Default: `fail`.
         missing_values: Texts that stand for a missing value. Default: an empty field, `NA`, `NaN`, `nan`, `null`, `NULL`.
-        span: Number of the span to read; a negative one counts from the latest, -1. Default: None, the latest.
-        version: Number of the version within the span, in the same way. Default: None, the latest.
+        span: The span to read, or a range of spans; see `CsvExampleGen`. Default: None, the latest that is complete.
+        version: Number of the version within each span. Default: None, the latest that is complete.
+        window: How many spans to read, up to `span`; see `CsvExampleGen`. Default: None, one.
+        missing_spans: What becomes of a window that lacks a span: `error` or `allow`. Default: `error`.
+        ready: When a span is complete: a marker's name, a pattern of markers, or seconds of quiet. Default: None, at once.
         shards: Files per split. Default: None, one per 64 MiB before compression.
         delimiter: One character between fields of CSV files. Default: a comma.
         encoding: Encoding of CSV files. Default: UTF-8.
@@ -137,8 +140,11 @@ class TimeSeriesExampleGen(FileExampleGen):
         time_format: str | None = None,
         on_bad_record: Literal["fail", "skip"] = "fail",
         missing_values: tuple[str, ...] = MISSING_VALUES,
-        span: int | None = None,
+        span: int | str | None = None,
         version: int | None = None,
+        window: int | None = None,
+        missing_spans: str = "error",
+        ready: str | float | None = None,
         shards: int | None = None,
         delimiter: str = ",",
         encoding: str = "utf-8",

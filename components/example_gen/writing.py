@@ -222,6 +222,8 @@ def _describe(context: Context, examples: Examples, found: ResolvedInput, descri
     examples.set_splits(list(written.rows))
     examples.set_record_counts(written.rows)
     examples.properties["span"] = found.span
+    if found.name:
+        examples.properties["span_name"] = found.name
     if found.version is not None:
         examples.properties["version"] = found.version
     examples.properties["input_fingerprint"] = found.fingerprint

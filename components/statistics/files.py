@@ -125,11 +125,15 @@ def _summarise_numbers(numbers: statistics_pb2.NumericStatistics) -> dict[str, A
 
 
 def _summarise_strings(strings: statistics_pb2.StringStatistics) -> dict[str, Any]:
-    return {
+    summary = {
         "unique": int(strings.unique),
         "mean_length": _finite(strings.avg_length),
         "top_values": [{"value": top.value, "count": top.frequency} for top in strings.top_values],
     }
+    ranked = strings.rank_histogram.buckets
+    if len(ranked) > len(strings.top_values):  # what a comparison with other data needs
+        summary["values"] = [{"value": bucket.label, "count": bucket.sample_count} for bucket in ranked]
+    return summary
 
 
 def _finite(number: float) -> float | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.trainer.options import Backend, Checkpoints, LearningRate, Precision, Sequences, TensorBoard, Watch
+from components.trainer.warm_start import WarmStartDriver
 from pipeline.artifacts import Examples, HyperParameters, Model, ModelRun, Schema, TransformGraph
 from pipeline.component import Component, Input, Output
 from pipeline.context import Context
@@ -40,7 +41,8 @@ class Trainer(Component):
             transformed while they are read.
         transform_graph: The transform that goes into the model; without one the model takes raw features.
         schema: Needed without a transform graph; otherwise only handed to `run_fn`.
-        base_model: A model to start from: the layers of `build_model` get its weights.
+        base_model: A model to start from: the layers of `build_model` get its weights. One that a Resolver selects, such as the
+            champion, is no reason to train again where nothing else changed.
         hyperparameters: Handed to the user's code.
 
     Outputs:
@@ -111,6 +113,7 @@ class Trainer(Component):
             return model
     """
 
+    driver = WarmStartDriver
     needs = ("tensorflow", "keras", "tensorflow_transform")
     libraries = ("tensorflow", "keras", "tensorflow-transform", "tfx-bsl")
     user_code = ("module",)

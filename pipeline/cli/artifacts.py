@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 from rich.console import RenderableType
 from rich.text import Text
 
 from pipeline.artifacts import Artifact, ArtifactState
 from pipeline.cli.common import (
+    Opened,
     Verbs,
     console,
     json_option,
@@ -20,9 +23,11 @@ from pipeline.cli.common import (
     store_options,
     table,
 )
-from pipeline.cli.finding import check_type, find_artifact, run_of, runs_of
+from pipeline.cli.lists import Asked, answer, list_options, print_table, values_as_json
 from pipeline.cli.show import contents, problem_of, read_summary
 from pipeline.errors import DataError
+from pipeline.lineage.finding import check_type, find_artifact, run_of, runs_of
+from pipeline.lineage.tables import Tables
 from pipeline.metadata import MetadataStore
 from pipeline.reports import artifact_as_json
 
@@ -40,21 +45,70 @@ def artifacts() -> None:
 
 @artifacts.command("list")
 @click.option("--type", "type_name", metavar="TYPE", help="Only artifacts of this type, for example Model.")
+@click.option("--unused", is_flag=True, help="Only those that no execution has used; what nothing needs any more says cauce gc.")
+@click.option("--larger-than", metavar="SIZE", help="Only larger ones, for example 100MB.")
+@click.option("--older-than", metavar="AGE", help="Only older ones, for example 30d.")
+@list_options
 @limit_option("artifacts")
 @store_options
 @json_option
-def list_artifacts(type_name: str | None, limit: int | None, root: str | None, metadata: str | None, as_json: bool) -> None:
-    """List artifacts, oldest first.
+def list_artifacts(
+    type_name: str | None,
+    unused: bool,
+    larger_than: str | None,
+    older_than: str | None,
+    where: tuple[str, ...],
+    sort: str,
+    columns: tuple[str, ...],
+    as_csv: bool,
+    fields: bool,
+    limit: int | None,
+    root: str | None,
+    metadata: str | None,
+    as_json: bool,
+) -> None:
+    """List artifacts, oldest first; those that meet a condition, in another order.
+
+    Conditions know type, state, producer, run, created, age, size, used, digest and what producers say of artifacts, such as span; all of
+    them: --fields.
 
     \b
     Examples:
       cauce artifacts list
       cauce artifacts list --type Model --limit 0
+      cauce artifacts list --unused --larger-than 100MB --older-than 30d --sort -size
+      cauce artifacts list --where "type = Examples and span >= 3"
     """
     opened = open_store(root, metadata)
-    store = opened.store
     if type_name is not None:
-        check_type(store, type_name)
+        check_type(opened.store, type_name)
+    conditions = [*where, *([f"size > {larger_than}"] if larger_than else []), *([f"age > {older_than}"] if older_than else [])]
+    conditions += ["not used and state = LIVE"] if unused else []
+    asked = Asked(tuple(conditions), sort, columns, as_csv, fields)
+    if asked.plain:
+        _list(opened, type_name, limit, as_json=as_json)
+    else:
+        typed = asked if type_name is None else replace(asked, where=(*conditions, f'type = "{type_name}"'))
+        _answer(opened, typed, limit, as_json=as_json)
+
+
+def _answer(opened: Opened, asked: Asked, limit: int | None, *, as_json: bool) -> None:
+    """Prints the artifacts that were asked for."""
+    found = answer(Tables(opened.store).artifacts, asked, limit, as_json=as_json)
+    if found is None:
+        return
+    if as_json:
+        known = {artifact.id: artifact for artifact in opened.store.artifacts(int(row.id) for row in found.rows)}
+        print_json([{**artifact_as_json(known[int(row.id)]), "values": values_as_json(row)} for row in found.rows])
+    elif found.rows:
+        print_table(found, "artifact")
+    else:
+        click.echo("There are no such artifacts.", err=True)
+
+
+def _list(opened: Opened, type_name: str | None, limit: int | None, *, as_json: bool) -> None:
+    """Prints all artifacts, or those of a type."""
+    store = opened.store
     wanted = limit_of(limit, as_json=as_json)
     found = store.all_artifacts(type_name, limit=None if wanted is None else wanted + 1)
     shown = found if wanted is None else found[-wanted:]

@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,18 +14,22 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 from pipeline.config import Settings, load_settings
-from pipeline.errors import UsageError, did_you_mean
-from pipeline.metadata import EMPTY, MetadataStore, redacted
-from pipeline.records import Run
+from pipeline.errors import did_you_mean
+from pipeline.lineage.finding import NO_RUNS as NO_RUNS
+from pipeline.lineage.finding import find_run as find_run
+from pipeline.metadata import EMPTY, MetadataStore
 from pipeline.recovery import recover
 from pipeline.storage import Storage
+from pipeline.wording import counted as counted
+from pipeline.wording import duration as duration
+from pipeline.wording import moment as moment
+from pipeline.wording import size as size
 
 F = TypeVar("F", bound=Callable[..., Any])
 PIPE_WIDTH = 1_000
 """Width where the output is not a terminal: a row of a table is a line, whatever it holds."""
 
 SHOWN = 20
-NO_RUNS = "Start one: cauce run PATH. If there is one elsewhere, go to its project's folder, or name its root: --root DIR"
 
 
 @dataclass(frozen=True)
@@ -82,27 +85,6 @@ def open_store(root: str | None, metadata: str | None, *, start: Path | None = N
     return opened
 
 
-def find_run(store: MetadataStore, text: str | None) -> Run:
-    """Returns the run that `latest`, `-`, an id or the start of one names.
-
-    Raises:
-        UsageError: If there is none, or more than one.
-    """
-    runs = store.runs()
-    if not runs:
-        raise UsageError(f"There are no runs in {redacted(store.url)}.", hint=NO_RUNS)
-    if text in (None, "latest", "-"):
-        return runs[-1]
-    found = [run for run in runs if run.id == text] or [run for run in runs if run.id.startswith(text or "")]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UsageError(f"'{text}' names {len(found)} runs: {', '.join(run.id for run in found[:5])}.", hint="Type more of the id.")
-    raise UsageError(
-        f"There is no run '{text}'.{did_you_mean(text or '', [run.id for run in runs[-20:]])}", hint="See them: cauce runs list"
-    )
-
-
 def console(*, stderr: bool = False) -> Console:
     """Returns a console; it respects NO_COLOR, and wraps no line where the output is not a terminal."""
     stream = sys.stderr if stderr else sys.stdout
@@ -130,32 +112,3 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[RenderableType]], *, r
     for row in rows:
         made.add_row(*row)
     return made
-
-
-def moment(milliseconds: int) -> str:
-    """Returns a time in the local zone, to the second; `-` for none."""
-    return datetime.fromtimestamp(milliseconds / 1000).astimezone().isoformat(sep=" ", timespec="seconds") if milliseconds else "-"
-
-
-def duration(seconds: float) -> str:
-    """Returns `0.31 s`, `12.4 s`, `3 min 05 s`, `2 h 10 min`."""
-    if seconds < 1:
-        return f"{seconds:.2f} s"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def size(count: float) -> str:
-    """Returns bytes as `512 B`, `15.4 MB`."""
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
-
-
-def counted(count: int, noun: str, plural: str = "") -> str:
-    """Returns `1 run`, `1,000 runs`, `no anomalies`."""
-    return f"{count:,} {noun}" if count == 1 else f"{f'{count:,}' if count else 'no'} {plural or noun + 's'}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from pipeline.cli.common import (
     NO_RUNS,
+    Opened,
     Verbs,
     console,
     duration,
@@ -27,8 +29,11 @@ from pipeline.cli.common import (
     store_options,
     table,
 )
+from pipeline.cli.lists import Asked, answer, list_options, print_table, values_as_json
 from pipeline.errors import UsageError, did_you_mean
 from pipeline.lineage import producers
+from pipeline.lineage.finding import find_node
+from pipeline.lineage.tables import Tables
 from pipeline.metadata import MetadataStore
 from pipeline.outcome import NodeState
 from pipeline.records import Run, RunState
@@ -62,23 +67,44 @@ def runs() -> None:
 
 @runs.command("list")
 @click.option("--pipeline", metavar="NAME", help="Only runs of this pipeline.")
+@list_options
 @limit_option("runs")
 @store_options
 @json_option
-def list_runs(pipeline: str | None, limit: int | None, root: str | None, metadata: str | None, as_json: bool) -> None:
-    """List runs, oldest first.
+def list_runs(
+    pipeline: str | None,
+    where: tuple[str, ...],
+    sort: str,
+    columns: tuple[str, ...],
+    as_csv: bool,
+    fields: bool,
+    limit: int | None,
+    root: str | None,
+    metadata: str | None,
+    as_json: bool,
+) -> None:
+    """List runs, oldest first; those that meet a condition, in another order, with parameters and metrics as columns.
+
+    Conditions know parameters (Trainer.train_steps, or train_steps where one node has it), metrics (auc), state, started, seconds, blessed,
+    pushed, age; all of them: --fields.
 
     \b
     Examples:
       cauce runs
       cauce runs list --pipeline taxi --limit 5
+      cauce runs list --where "auc > 0.9 and learning_rate < 0.001" --sort -auc
+      cauce runs list --csv > runs.csv
     """
     opened = open_store(root, metadata)
+    asked = Asked(where, sort, columns, as_csv, fields)
     found = opened.store.runs()
     names = {run.pipeline for run in found}
     if pipeline is not None and found and pipeline not in names:
         raise UsageError(f"No pipeline '{pipeline}' has run.{did_you_mean(pipeline, names)}")
     found = [run for run in found if pipeline in (None, run.pipeline)]
+    if not asked.plain:
+        _answer(opened, asked if pipeline is None else replace(asked, where=(*where, f'pipeline = "{pipeline}"')), limit, as_json=as_json)
+        return
     shown = found[-(limit_of(limit, as_json=as_json) or 0) :]
     if as_json:
         print_json([run_as_json(run) for run in shown])
@@ -89,6 +115,20 @@ def list_runs(pipeline: str | None, limit: int | None, root: str | None, metadat
     console().print(_run_table(shown))
     if len(shown) < len(found):
         click.echo(f"The last {len(shown)} of {len(found):,} runs. All of them: --limit 0", err=True)
+
+
+def _answer(opened: Opened, asked: Asked, limit: int | None, *, as_json: bool) -> None:
+    """Prints the runs that were asked for."""
+    found = answer(Tables(opened.store).runs, asked, limit, as_json=as_json)
+    if found is None:
+        return
+    if as_json:
+        runs = {run.id: run for run in opened.store.runs()}
+        print_json([{**run_as_json(runs[str(row.id)]), "values": values_as_json(row)} for row in found.rows])
+    elif found.rows:
+        print_table(found, "run")
+    else:
+        click.echo("There are no such runs.", err=True)
 
 
 @runs.command("show")
@@ -159,7 +199,7 @@ def logs(words: tuple[str, ...], follow: bool, root: str | None, metadata: str |
         raise UsageError("Expected --follow or --json, not both.")
     store = open_store(root, metadata).store
     run = find_run(store, words[0] if len(words) == 2 else None)
-    node = _find_node(store, run, words[-1])
+    node = find_node(store, run, words[-1])
     file = _log_file(store, run, node)
     if as_json:
         print_json(
@@ -257,14 +297,6 @@ def _next_command(run: Run, found: Sequence[NodeReport]) -> str:
     )
 
 
-def _find_node(store: MetadataStore, run: Run, name: str) -> NodeReport:
-    found = {node.id: node for node in nodes_of_run(store, run)}
-    lower = {id.lower(): id for id in found}
-    if name.lower() not in lower:
-        raise UsageError(f"Run {run.id} has no node '{name}'.{did_you_mean(name, found)}", hint=f"See them: cauce nodes {run.id}")
-    return found[lower[name.lower()]]
-
-
 def _log_file(store: MetadataStore, run: Run, node: NodeReport) -> Path:
     """Returns the node's log file.
 
@@ -291,7 +323,7 @@ def _log_file(store: MetadataStore, run: Run, node: NodeReport) -> Path:
 def _print_log(store: MetadataStore, run: Run, node: NodeReport, file: Path, *, follow: bool) -> None:
     with file.open(encoding="utf-8", errors="replace") as lines:
         while True:
-            ended = not follow or _find_node(store, run, node.id).state != RUNNING
+            ended = not follow or find_node(store, run, node.id).state != RUNNING
             click.echo(lines.read(), nl=False)
             if ended:
                 return

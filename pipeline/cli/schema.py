@@ -14,10 +14,10 @@ from rich.text import Text
 
 from pipeline.artifacts import Artifact, ArtifactState
 from pipeline.cli.common import console, counted, json_option, open_store, print_json, store_options
-from pipeline.cli.extensions import schema_file, schema_review
-from pipeline.cli.finding import find_artifact
 from pipeline.component import resolve_path
 from pipeline.errors import UsageError, did_you_mean
+from pipeline.extensions import schema_file, schema_review
+from pipeline.lineage.finding import find_artifact
 from pipeline.loading import find_project
 from pipeline.metadata import MetadataStore
 

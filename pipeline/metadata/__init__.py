@@ -4,7 +4,8 @@ Types, contexts and events are named as TFX names them. Neither filter queries n
 newer builds drop them.
 """
 
+from pipeline.metadata.columns import FIELDS, Columns, Kind
 from pipeline.metadata.connection import EMPTY, redacted, sqlite_file
 from pipeline.metadata.store import MetadataStore, component_name
 
-__all__ = ["EMPTY", "MetadataStore", "component_name", "redacted", "sqlite_file"]
+__all__ = ["EMPTY", "FIELDS", "Columns", "Kind", "MetadataStore", "component_name", "redacted", "sqlite_file"]

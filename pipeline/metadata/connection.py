@@ -153,7 +153,7 @@ class Connection:
         deadline, delay = time.monotonic() + _PATIENCE, 0.005
         while True:
             try:
-                with self._lock, self._in_turn():
+                with self.turn():
                     return call()
             except (errors.StatusError, RuntimeError) as error:
                 lost = self._library is not None and _LOST.search(str(error)) is not None
@@ -185,20 +185,21 @@ class Connection:
         return descriptor
 
     @contextlib.contextmanager
-    def _in_turn(self) -> Iterator[None]:
+    def turn(self) -> Iterator[None]:
         """Lets the processes that share a SQLite file call one after the other: found locked, SQLite sleeps far too long."""
-        if self._turn is None:
-            yield
-            return
-        fcntl.flock(self._turn, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._turn, fcntl.LOCK_UN)
+        with self._lock:
+            if self._turn is None:
+                yield
+                return
+            fcntl.flock(self._turn, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._turn, fcntl.LOCK_UN)
 
     def _connect_anew(self) -> None:
         try:
-            with self._lock, self._in_turn():
+            with self.turn():
                 self._library = metadata_store.MetadataStore(self._config)
         except (errors.StatusError, RuntimeError):
             return  # the server may be starting again; the next call fails with the lost connection, and tries again

@@ -56,8 +56,17 @@ def _plain(values: Mapping[str, proto.Value]) -> dict[str, Property]:
 
 
 def _plain_value(value: proto.Value) -> Property:
-    plain: Property = getattr(value, value.WhichOneof("value"))
-    return int(plain) if isinstance(plain, float) and plain.is_integer() and abs(plain) >= _WIDE else plain
+    return plain_wide(getattr(value, value.WhichOneof("value")))
+
+
+def plain_wide(value: Property) -> Property:
+    """Returns a value as it was before the store made a float of a wide integer."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) >= _WIDE else value
+
+
+def plain_properties(record: Any) -> dict[str, Property]:
+    """Returns all properties of a record, declared and custom."""
+    return {**_plain(record.properties), **_plain(record.custom_properties)}
 
 
 def event_record(kind: EventKind, places: list[tuple[str, int]]) -> proto.Event:
@@ -82,7 +91,7 @@ def read_execution(record: proto.Execution) -> Execution:
     """Returns an execution as the engine sees it."""
     state = proto.Execution.State.Name(record.last_known_state)
     known = ExecutionState[state] if state in ExecutionState.__members__ else ExecutionState.FAILED
-    properties = {**_plain(record.properties), **_plain(record.custom_properties)}
+    properties = plain_properties(record)
     return Execution(record.id, record.type, known, record.create_time_since_epoch, record.last_update_time_since_epoch, properties)
 
 

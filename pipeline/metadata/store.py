@@ -16,7 +16,8 @@ from ml_metadata.proto import metadata_store_pb2 as proto
 from pipeline.artifacts import Artifact, Property
 from pipeline.component import Component
 from pipeline.metadata import conversion
-from pipeline.metadata.connection import Connection
+from pipeline.metadata.columns import Columns, FileColumns, RecordColumns
+from pipeline.metadata.connection import Connection, sqlite_file
 from pipeline.records import MANUAL_RUN, Event, EventKind, Execution, ExecutionState, Run, RunState
 
 _BATCH = 500
@@ -40,7 +41,8 @@ class MetadataStore:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._call = Connection(url).call
+        self._connection = Connection(url)
+        self._call = self._connection.call
         self._types: dict[tuple[str, str], int] = {}
         self._contexts: dict[tuple[str, str], int] = {}
 
@@ -93,6 +95,12 @@ class MetadataStore:
         """Returns a run that is in the store."""
         return conversion.read_run(self._call(lambda store: store.get_context_by_type_and_name(_RUN, run)))
 
+    def find_run(self, run: str) -> Run | None:
+        """Returns a run; None where the store has none of that id."""
+        context = self._call(lambda store: store.get_context_by_type_and_name(_RUN, run))
+        # Between the two writes of `begin_run` a run has no state yet.
+        return conversion.read_run(context) if context is not None and "state" in context.custom_properties else None
+
     def runs(self, pipeline: str | None = None) -> list[Run]:
         """Returns the runs, oldest first."""
         contexts = self._call(lambda store: store.get_contexts_by_type(_RUN))
@@ -131,7 +139,7 @@ class MetadataStore:
         outputs: Mapping[str, Sequence[Artifact]] | None = None,
         *,
         kind: EventKind = EventKind.OUTPUT,
-        cache_key: str | None = None,
+        cache_keys: Sequence[str] = (),
     ) -> None:
         """Ends an execution in one transaction: its state, its outputs and their events, its contexts.
 
@@ -141,8 +149,7 @@ class MetadataStore:
         record.last_known_state = proto.Execution.State.Value(state.value)
         conversion.set_values(record.custom_properties, properties)
         contexts = self._call(lambda store: store.get_contexts_by_execution(execution))
-        if cache_key:
-            contexts = [*contexts, self._context(_CACHE, cache_key)]
+        contexts = [*contexts, *(self._context(_CACHE, key) for key in dict.fromkeys(cache_keys))]
         grouped = conversion.grouped(outputs or {})
         pairs = self._pairs(grouped, kind)
         _, ids, _ = self._call(lambda store: _put(store, record, pairs, contexts))
@@ -201,6 +208,17 @@ class MetadataStore:
     def artifacts_at(self, uri: str) -> list[Artifact]:
         """Returns the artifacts whose payload lies exactly there."""
         return [conversion.read_artifact(record) for record in self._call(lambda store: store.get_artifacts_by_uri(uri))]
+
+    def columns(self) -> Columns:
+        """Returns what reads whole columns, for questions about all executions or artifacts."""
+        file = sqlite_file(self.url)
+        if file is not None and file.is_file():
+            return FileColumns(file, self._connection.turn)
+        return RecordColumns(lambda kind: self._call(lambda store: getattr(store, f"get_{kind}s")()), self._used)
+
+    def _used(self) -> set[int]:
+        ids = [record.id for record in self._call(lambda store: store.get_artifacts())]
+        return {event.artifact for event in self.events_of_artifacts(ids) if event.kind is EventKind.INPUT}
 
     def update_artifacts(self, artifacts: Sequence[Artifact]) -> None:
         """Writes state and properties of artifacts that are in the store."""

@@ -1,0 +1,113 @@
+"""A lineage as a tree of text."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from pipeline.artifacts import Artifact, ArtifactState
+from pipeline.driver import NEVER_RUN
+from pipeline.lineage.graph import Direction, Lineage
+from pipeline.records import Event, EventKind, Execution, ExecutionState
+from pipeline.reports import code_of, short_name, short_parameters, shortened
+
+_DETAILS_WIDTH = 100
+_DIGEST_WIDTH = 8
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A line of the tree: an artifact and the execution that leads to it, or an execution that made nothing."""
+
+    label: str
+    artifact: int | None
+    execution: int | None
+
+
+def text_tree(lineage: Lineage) -> Iterator[str]:
+    """Yields the lines of a tree for each root; what has been shown is only referred to."""
+    origin = {event.artifact: event.execution for event in lineage.events if event.kind is EventKind.OUTPUT}
+    upwards = lineage.direction is Direction.UP
+    below = _inputs_below(lineage, origin) if upwards else _uses_below(lineage)
+    shown: set[tuple[int | None, int | None]] = set()
+    described: set[int | None] = set()
+    for root in lineage.roots:
+        waiting = [("", "", _Place("", root, origin.get(root) if upwards else None))]
+        while waiting:
+            indent, branch, place = waiting.pop()
+            # Upwards an execution with two outputs has its inputs below the first of them only.
+            mark = (None, place.execution) if upwards and place.execution is not None else (place.artifact, None)
+            repeated = mark in shown
+            yield f"{indent}{branch}{_describe(lineage, place, repeated=repeated, briefly=place.execution in described)}"
+            described.add(place.execution)
+            if repeated or place.artifact is None:
+                continue
+            shown.add(mark)
+            children = below(place.artifact)
+            deeper = indent + {"": "", "├─ ": "│  ", "└─ ": "   "}[branch]
+            waiting += reversed([(deeper, "└─ " if child is children[-1] else "├─ ", child) for child in children])
+    if not lineage.complete:
+        yield "… there is more; to see all of it: --limit 0"
+
+
+def _inputs_below(lineage: Lineage, origin: Mapping[int, int]) -> Callable[[int], list[_Place]]:
+    inputs: dict[int, list[Event]] = defaultdict(list)
+    for event in lineage.events:
+        if event.kind is EventKind.INPUT:
+            inputs[event.execution].append(event)
+
+    def below(artifact: int) -> list[_Place]:
+        events = inputs[origin[artifact]] if artifact in origin else []
+        return [_Place(f"{event.key}: ", event.artifact, origin.get(event.artifact)) for event in events]
+
+    return below
+
+
+def _uses_below(lineage: Lineage) -> Callable[[int], list[_Place]]:
+    uses: dict[int, list[Event]] = defaultdict(list)
+    outputs: dict[int, list[Event]] = defaultdict(list)
+    for event in lineage.events:
+        if event.kind is EventKind.INPUT:
+            uses[event.artifact].append(event)
+        else:
+            outputs[event.execution].append(event)
+
+    def below(artifact: int) -> list[_Place]:
+        places = []
+        for use in sorted(uses[artifact], key=lambda use: use.execution):
+            made = outputs[use.execution]
+            places += [_Place(f"{use.key} → {event.key}: ", event.artifact, event.execution) for event in made]
+            places += [] if made else [_Place(f"{use.key} → ", None, use.execution)]
+        return places
+
+    return below
+
+
+def _describe(lineage: Lineage, place: _Place, *, repeated: bool, briefly: bool) -> str:
+    artifact = lineage.artifacts.get(place.artifact or 0)
+    execution = lineage.executions.get(place.execution or 0)
+    parts = [_named(artifact)] if artifact is not None else []
+    if repeated:
+        parts.append("(above)")
+    elif execution is not None:
+        parts.append(_made_by(execution, briefly=briefly))
+    served = lineage.served.get(place.artifact or 0, ()) if not repeated else ()
+    return place.label + "  ".join(parts) + "".join(f" · served now at {path}" for path in served)
+
+
+def _named(artifact: Artifact) -> str:
+    counts = ", ".join(f"{split} {count:,}" for split, count in artifact.record_counts.items())
+    removed = ", removed" if artifact.state is ArtifactState.DELETED else ""
+    return f"{artifact.type_name} {artifact.id}{removed}{f' ({counts} rows)' if counts else ''}"
+
+
+def _made_by(execution: Execution, *, briefly: bool) -> str:
+    component = short_name(execution.component)
+    name = execution.node if execution.node.lower() == component.lower() else f"{execution.node} ({component})"
+    head = f"{name} {'reused in' if execution.state is ExecutionState.CACHED else 'in'} run {execution.run}"
+    if briefly:
+        return head
+    code = ", ".join(f"{file}@{digest[:_DIGEST_WIDTH]}" for file, digest in code_of(execution).items())
+    reasons = shortened("; ".join(reason for reason in execution.reasons if reason != NEVER_RUN), _DETAILS_WIDTH)
+    return " · ".join(text for text in (head, execution.verdict, short_parameters(execution, _DETAILS_WIDTH), code, reasons) if text)
