@@ -2,7 +2,7 @@
 
     python benchmarks/run.py                 everything: half an hour on two cores, and some minutes more the first time
     python benchmarks/run.py --quick         without the repeated data, each run once
-    python benchmarks/run.py --only chain    one part: small, large, csv, chain, commands, questions
+    python benchmarks/run.py --only chain    one part: small, large, csv, pictures, spans, chain, commands, questions
 
 A full run writes `results/latest.json` and the table in `docs/performance.md`, any other only `.bench/partial.json`.
 Ends with 1 if a limit is not kept.
@@ -17,8 +17,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+import scheduler as measure_scheduler
+from jpegs import COUNT
 from report import Row, machine, print_table, to_json, update_document
-from session import HERE, TIMES, WORK, PipelineRun, Repetition, Session
+from session import HERE, SPAN_TIMES, SPANS, TIMES, WORK, PipelineRun, Repetition, Session
 
 GIGABYTE = 1e9
 CHAIN = 20
@@ -68,6 +70,16 @@ def csv(session: Session) -> list[Row]:
     ]
 
 
+def pictures(session: Session) -> list[Row]:
+    """50,000 small JPEGs to Examples, each decoded once: at least 8,000 a second."""
+    rows = []
+    for kind, runs in session.pictures.items():
+        seconds = [run.nodes["ImageFolderExampleGen"] for run in runs]
+        rows.append(Row(f"ImageFolderExampleGen, 50,000 JPEG from {kind}", "s", seconds, most_value=COUNT / 8000))
+    memory = [run.whole.peak_bytes / GIGABYTE for runs in session.pictures.values() for run in runs]
+    return [*rows, Row("the same, memory of all processes", "GB", memory, most_value=1.0)]
+
+
 def chain(session: Session) -> list[Row]:
     """What the engine adds for a node: a chain of 20 against a chain of one, and the whole process by the number of nodes."""
     first, runs = statistics.median(session.chain(1)), session.chain(CHAIN)
@@ -82,6 +94,30 @@ def commands(session: Session) -> list[Row]:
     return [
         Row("cauce --help", "s", session.command("--help"), most_value=0.3),
         Row("cauce runs list, 10,000 executions", "s", session.command("runs", "list", root=session.store), most_value=0.8),
+    ]
+
+
+def spans(session: Session) -> list[Row]:
+    """A window of 30 spans that moves on by one, against the same window done at once, as far as the full pass of the transform."""
+    moved, whole = session.spans
+    rows = f"{SPANS} spans of {15_002 * SPAN_TIMES:,} rows"
+    share = statistics.median(moved) / statistics.median(whole)
+    return [
+        Row(f"window of {rows}, nothing kept", "s", whole),
+        Row(f"the same window moved on by span {SPANS + 1}", "s", moved),
+        Row("the same as a share of the whole", "of it", [share], most_value=0.2),
+    ]
+
+
+def scheduler(session: Session) -> list[Row]:
+    """The daemon, with its default settings: how soon it starts a run, and what it takes while there is nothing to do."""
+    waited = measure_scheduler.arrivals(WORK / "scheduler")
+    at_rest = measure_scheduler.idle(WORK / "scheduler")
+    idle = f"daemon idle with {measure_scheduler.SCHEDULES:,} schedules"
+    return [
+        Row("from a new span appearing to its run, default settings", "s", waited, most_value=2.0),
+        Row(idle, "of a core", [at_rest.share], most_value=0.01),
+        Row(f"{idle}, memory", "MB", [at_rest.resident / 1e6], most_value=150),
     ]
 
 
@@ -113,8 +149,10 @@ def questions(session: Session) -> list[Row]:
     return [Row(f"{name}?", "s", session.command(*command, root=session.store), most_value=1.0) for name, command in QUESTIONS.items()]
 
 
-PARTS: dict[str, Callable[[Session], list[Row]]] = {part.__name__: part for part in (small, large, csv, chain, commands, questions)}
-LONG = ("large", "csv")
+PARTS: dict[str, Callable[[Session], list[Row]]] = {
+    part.__name__: part for part in (small, large, csv, pictures, spans, chain, commands, questions, scheduler)
+}
+LONG = ("large", "csv", "spans")
 
 
 def _seconds(runs: list[PipelineRun]) -> list[float]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from components.record_issues import IssueKind
+from components.record_verdicts import RecordFinding, extremes_in, judge_records
 from components.schema.file import read_schema_of, string_domain
 from components.schema.inference import propose_schema
 from components.schema.review import SchemaChange, diff
@@ -38,6 +40,10 @@ class ExampleValidator(Component):
     error blocks: what is in a curated schema was put there on purpose, thresholds of drift and skew too, and a harmless
     difference is accepted for good with the command that the reason names.
 
+    What the ExampleGen found in single records is judged too, all of it as a warning: `BAD_RECORD`, `UNUSUAL_RECORD`, `EMPTY_CLASS`,
+    `OTHER_FILE`, `DUPLICATE_RECORD`, `LEAKED_RECORD` (equal records in different splits), `DUPLICATE_TIME`, `TIME_GAP`. To stop at a
+    leak: `fail_on=["ERROR", "LEAKED_RECORD"]`.
+
     Inputs:
         statistics: The statistics to check.
         schema: The schema.
@@ -53,7 +59,7 @@ class ExampleValidator(Component):
         environment: The schema's environment that the data come from, such as `SERVING`, where a label may be missing. Default:
             None, one that has all features.
         fail_on: What blocks the run: `ERROR`, `WARNING` (errors too), kinds of anomaly such as `SCHEMA_MISSING_COLUMN` or
-            `DATA_MISSING` (a split without rows); empty for nothing, as in TFX. Default: `ERROR`.
+            `DATA_MISSING` (a split without rows) or `LEAKED_RECORD`; empty for nothing, as in TFX. Default: `ERROR`.
         allow: Kinds of anomaly that never block, such as `SCHEMA_NEW_COLUMN`. Default: none.
 
     Raises:
@@ -105,18 +111,20 @@ class ExampleValidator(Component):
             )
             for split in splits
         }
-        findings = _findings(found, current, expected, Policy(fail_on, allow))
+        policy, told = Policy(fail_on, allow), statistics.summary()
+        findings = _findings(found, current, expected, policy, extremes_in(told))
+        records = judge_records(told, splits, policy.blocks)
         schema_file = str(schema.properties["schema_file"]) if "schema_file" in schema.properties else None
-        _write(anomalies, found, current, findings, schema_file)
+        _write(anomalies, found, current, findings, records, schema_file)
         if "span" in statistics.properties:
             anomalies.properties["span"] = statistics.properties["span"]
-        _decide(context, current, findings, schema_file)
+        _decide(context, current, findings, records, schema_file)
 
 
 def _kinds() -> list[str]:
     from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-    return [DATA_MISSING, *anomalies_pb2.AnomalyInfo.Type.keys()]
+    return [DATA_MISSING, *map(str, IssueKind), *anomalies_pb2.AnomalyInfo.Type.keys()]
 
 
 def _check_environment(environment: str | None, schema: schema_pb2.Schema) -> None:
@@ -134,18 +142,34 @@ def _counterpart(statistics: ExampleStatistics | None, split: str, name: str) ->
     return read_statistics(statistics, split if split in statistics.splits else statistics.splits[0])
 
 
-def _findings(found: Anomalies, current: Statistics, schema: schema_pb2.Schema, policy: Policy) -> list[Finding]:
+def _findings(
+    found: Anomalies, current: Statistics, schema: schema_pb2.Schema, policy: Policy, extremes: Mapping[str, str]
+) -> list[Finding]:
     known = [statistics for statistics in current.values() if all_rows(statistics).features]
     changes: dict[str, list[Any]] = {}
     if any(anomalies.anomaly_info for anomalies in found.values()):
         for change in diff(propose_schema(schema, known), schema):
             changes.setdefault(change.feature, []).append(change)
-    return [finding for split in found for finding in find(split, found[split], current[split], schema, changes, policy)]
+    findings = [finding for split in found for finding in find(split, found[split], current[split], schema, changes, policy)]
+    return [
+        dataclasses.replace(finding, facts=f"{finding.facts}; {extremes[finding.feature]}") if finding.feature in extremes else finding
+        for finding in findings
+    ]
 
 
-def _write(output: ExampleAnomalies, found: Anomalies, current: Statistics, findings: Sequence[Finding], schema_file: str | None) -> None:
+def _write(
+    output: ExampleAnomalies,
+    found: Anomalies,
+    current: Statistics,
+    findings: Sequence[Finding],
+    records: Sequence[RecordFinding],
+    schema_file: str | None,
+) -> None:
     output.set_splits(list(found))
-    summary: dict[str, Any] = {"blocked": any(finding.blocks for finding in findings), "schema_file": schema_file, "splits": {}}
+    blocked = any(finding.blocks for finding in findings) or any(finding.blocks for finding in records)
+    summary: dict[str, Any] = {"blocked": blocked, "schema_file": schema_file, "splits": {}}
+    if records:
+        summary["records"] = [finding.to_json() for finding in records]
     for split, anomalies in found.items():
         folder = output.split_path(split)
         folder.mkdir()
@@ -157,20 +181,25 @@ def _write(output: ExampleAnomalies, found: Anomalies, current: Statistics, find
         }
     changes = dict.fromkeys(change for finding in findings for change in finding.changes)
     summary["changes"] = [dataclasses.asdict(change) for change in changes]
-    output.properties["anomalies"] = len(findings)
+    output.properties["anomalies"] = len(findings) + len(records)
     output.write_summary(summary)
 
 
-def _decide(context: Context, current: Statistics, findings: Sequence[Finding], schema_file: str | None) -> None:
+def _decide(
+    context: Context, current: Statistics, findings: Sequence[Finding], records: Sequence[RecordFinding], schema_file: str | None
+) -> None:
     """Blocks the run with a reason for each finding that blocks, or says what was looked at."""
-    blocking = [finding.sentence(schema_file) for finding in findings if finding.blocks]
+    told = [(finding.blocks, finding.sentence(schema_file)) for finding in findings]
+    told += [(finding.blocks, finding.sentence()) for finding in records]
+    blocking = [sentence for blocks, sentence in told if blocks]
     if blocking:
         context.decide("blocked", blocking, blocks=True)
         return
     rows = sum(int(all_rows(statistics).num_examples) for statistics in current.values())
-    verdict = f"{len(findings)} anomalies, none of which blocks" if findings else "no anomalies"
-    reasons = [f"{rows:,} rows in {', '.join(current)}: {verdict}."]
-    context.decide("valid", reasons + [finding.sentence(schema_file) for finding in findings])
+    verdict = (
+        "1 anomaly, which does not block" if len(told) == 1 else f"{len(told)} anomalies, none of which blocks" if told else "no anomalies"
+    )
+    context.decide("valid", [f"{rows:,} rows in {', '.join(current)}: {verdict}."] + [sentence for _, sentence in told])
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from components.serving import PushRecord, ServedVersion, copy_tree, publish, remove_old, serving_path, versions
+from components.destination import standing_of
+from components.serving import PushRecord, ServedVersion, copy_tree, publish, remove_old, served_version, serving_path, versions
 from pipeline.artifacts import Artifact, Model, ModelBlessing, PushedModel
 from pipeline.component import Component, Input, Output, resolve_path
 from pipeline.context import Context
-from pipeline.driver import Driver
+from pipeline.driver import Driver, KeyPart, Prepared
 from pipeline.errors import DataError, DefinitionError
-from pipeline.hashing import digest_tree
+from pipeline.hashing import digest, digest_tree
 
 
 class PushDriver(Driver):
-    """Reuses an earlier push only while its version is there as it was pushed."""
+    """Reuses an earlier push only while its version is there as it was pushed, and nobody has decided otherwise since."""
+
+    def prepare(self, node: Component, inputs: Mapping[str, tuple[Artifact, ...]], project: Path) -> Prepared:
+        """Makes a pin, and what was rolled back, a part of the cache key."""
+        standing = standing_of(resolve_path(project, node.parameters["destination"]))
+        parts = [KeyPart("pin of the destination", digest(standing.pin.since), standing.pin.reason)] if standing.pin else []
+        withdrawn = sorted(one.digest for one in standing.withdrawn)
+        parts += [KeyPart("rollbacks at the destination", digest(withdrawn), f"{len(withdrawn)} models")] if withdrawn else []
+        return Prepared(dict(node.parameters), tuple(parts))
 
     def check_cached(self, node: Component, outputs: Mapping[str, tuple[Artifact, ...]], project: Path) -> str | None:
         """Returns why an earlier push may not be reused; None if it may."""
@@ -37,8 +46,9 @@ class Pusher(Component):
 
     A version is written aside and renamed, so that a server sees it whole or not at all; versions grow and are never overwritten,
     also when two pipelines push at once. A model that the served version holds already, for example because a push was
-    interrupted before it was recorded, is not copied again. A model that is not blessed is not pushed, and the verdict says why: that is a
-    result and no failure.
+    interrupted before it was recorded, is not copied again. A model that is not blessed is not pushed, nor is one that was rolled back
+    (`cauce models rollback`), nor any other while the destination is pinned (`cauce models pin`); the verdict says why: that is a result
+    and no failure.
 
     Inputs:
         model: The model, with its SavedModel in `Format-Serving/`.
@@ -54,7 +64,8 @@ class Pusher(Component):
 
     Raises:
         DataError: If the SavedModel is not complete or not as it was trained, or the blessing is for another model.
-        StorageError: If the destination cannot be written; nothing of the model can be seen there then.
+        StorageError: If the destination cannot be written, or what was decided about it cannot be read; nothing of the model can be
+            seen there then.
 
     Example:
         pusher = Pusher(trainer.model, evaluator.blessing, destination="serving/taxi", keep=5)
@@ -89,6 +100,10 @@ class Pusher(Component):
         source = serving_path(model.path)
         _check_intact(model)
         folder = context.path(destination)
+        refusal = _refusal(source, folder, destination)
+        if refusal is not None:
+            context.decide("not pushed", refusal)
+            return
         record = PushRecord(
             digest="",
             size=0,
@@ -115,6 +130,29 @@ def _check_same_model(model: Model, blessing: ModelBlessing | None) -> None:
     judged = "" if blessing is None else str(blessing.properties.get("current_model_digest", ""))
     if judged and model.digest and judged != model.digest:
         raise DataError(f"The blessing is for another model than '{model.name}'.", hint="Give the Pusher and the Evaluator the same model.")
+
+
+def _refusal(source: Path, folder: Path, destination: str) -> tuple[str, ...] | None:
+    """Returns why people do not want this model there; None if they have not said so, or it is served already."""
+    standing = standing_of(folder)
+    if standing.pin is None and not standing.withdrawn:
+        return None
+    content, served = digest_tree(source), served_version(folder)
+    if served is not None and served.record is not None and served.record.digest == content:
+        return None
+    withdrawal = standing.withdrawal(content)
+    if withdrawal is not None:
+        return (
+            f"This model was version {withdrawal.version} in {destination} and was rolled back at {withdrawal.since}: {withdrawal.reason}",
+            f"To serve it again, type: cauce models rollback {destination} {withdrawal.version} --reason '...'",
+        )
+    if standing.pin is None:
+        return None
+    at = "nothing" if served is None else f"version {served.number}"
+    return (
+        f"{destination} is pinned at {at} since {standing.pin.since}: {standing.pin.reason}",
+        f"To let models through again, type: cauce models unpin {destination} --reason '...'",
+    )
 
 
 def _check_intact(model: Model) -> None:

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from components.example_encoder import as_bytes, encode_batch
+from pipeline.artifacts import Artifact
 from pipeline.errors import DataError, StorageError
 
 if TYPE_CHECKING:
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 DEFAULT_BATCH_ROWS = 4096
+SEQUENCE_EXAMPLES = "FORMAT_TF_SEQUENCE_EXAMPLE"
+"""The property `payload_format` of Examples whose records are `tf.train.SequenceExample`."""
+
+SEQUENCES = "##SEQUENCE##"
+"""The column that holds the sequences of SequenceExamples."""
+
 SHARD_BYTES = 64 << 20
 """A shard without a given number of shards is closed at this size before compression."""
 
@@ -171,15 +178,43 @@ def read_shards(files: Sequence[Path], *, batch_rows: int = DEFAULT_BATCH_ROWS) 
             first += len(records)
 
 
+def is_sequence_example(record: bytes) -> bool:
+    """Tells whether a record is a `tf.train.SequenceExample` with a sequence: `tf.train.Example` has no field 2."""
+    if record[:1] != b"\x0a":
+        return record[:1] == b"\x12"
+    length = shift = 0
+    for place, byte in enumerate(record[1:11], 2):
+        length |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return record[place + length : place + length + 1] == b"\x12"
+    return False
+
+
+def refuse_sequences(node: str, examples: Iterable[Artifact]) -> None:
+    """Raises `DataError` where records are SequenceExamples, whose sequences a reader of `tf.train.Example` would lose without a word."""
+    for artifact in examples:
+        if artifact.properties.get("payload_format") == SEQUENCE_EXAMPLES:
+            raise DataError(
+                f"Node '{node}' reads tf.train.Example, and {artifact.producer or 'its input'} holds tf.train.SequenceExample.",
+                hint="Write the sequences as features that are lists; StatisticsGen, SchemaGen and ExampleValidator read them as they are.",
+            )
+
+
 def decode_records(records: list[bytes], *, file: Path, first: int = 0) -> pa.RecordBatch:
     """Returns serialized `tf.train.Example`s as columns; `file` and the number of the first record are named in errors.
+
+    Of `tf.train.SequenceExample`s the sequences are in one column, `##SEQUENCE##`, a struct of lists of lists, as TFX has it.
 
     Raises:
         DataError: If a record cannot be parsed, or does not have the types of the other records.
     """
-    from tfx_bsl.coders import example_coder
+    from tfx_bsl.coders import example_coder, sequence_example_coder
 
-    decoder = example_coder.ExamplesToRecordBatchDecoder(None)
+    if any(map(is_sequence_example, records)):
+        decoder: Any = sequence_example_coder.SequenceExamplesToRecordBatchDecoder(SEQUENCES)
+    else:
+        decoder = example_coder.ExamplesToRecordBatchDecoder(None)
     try:
         return decoder.DecodeBatch(records)
     except RuntimeError as error:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from components.destination import withdraw
 from pipeline.errors import DataError, StorageError, UsageError, did_you_mean
 from pipeline.hashing import digest_tree, extent, files_below
 
@@ -179,7 +180,7 @@ def publish(saved_model: Path, destination: Path, record: PushRecord) -> tuple[S
 
 
 def rollback(destination: Path, to: int, reason: str) -> ServedVersion:
-    """Makes an older version the served one, by publishing its files again under the next number.
+    """Makes an older version the served one, by publishing its files again under the next number; later models are withdrawn.
 
     Example:
         rollback(Path("serving/taxi"), to=3, reason="too many false alarms since Monday")
@@ -203,7 +204,16 @@ def rollback(destination: Path, to: int, reason: str) -> ServedVersion:
         raise StorageError(f"{destination} cannot go back to version {to}: {version.problem}.")
     check_saved_model(version.path)
     record = version.record or PushRecord(digest=digest_tree(version.path), size=0, pushed="")
+    # First of all, so that a push which comes in between does not bring the model back.
+    withdraw(destination, {one.number: one.record.digest for one in withdrawn_by(destination, to) if one.record}, reason, but=record.digest)
     return _add(version.path, destination, dataclasses.replace(record, restored=to, reason=reason), link=True)
+
+
+def withdrawn_by(destination: Path, to: int) -> list[ServedVersion]:
+    """Returns the versions that a rollback withdraws: those after the one to go back to that hold another model."""
+    found = versions(destination)
+    target = next((version.record.digest for version in found if version.number == to and version.record), "")
+    return [version for version in found if version.number > to and version.record and version.record.digest != target]
 
 
 def remove_old(destination: Path, keep: int) -> list[int]:

@@ -13,7 +13,7 @@ import inspect
 import json
 import operator
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,10 @@ class CacheKey:
         """The key itself."""
         return digest([(part.name, part.digest) for part in self.parts])
 
+    def without(self, names: Collection[str]) -> CacheKey:
+        """Returns the key without the parts of these names."""
+        return CacheKey(tuple(part for part in self.parts if part.name not in names))
+
     def to_json(self) -> str:
         """Returns the parts as they are stored with an execution."""
         return json.dumps([[part.name, part.digest, part.text] for part in self.parts])
@@ -79,17 +83,23 @@ def compute_key(
         folders: Where user code lies.
     """
     parts = [_component_part(type(node), folders)]
-    parts += [_input_part(name, artifacts) for name, artifacts in inputs.items()]
-    parts += [KeyPart(f"parameter {name}", _parameter_digest(node, name, value), _shown(value)) for name, value in parameters.items()]
+    parts += [input_part(name, artifacts) for name, artifacts in inputs.items()]
+    parts += [parameter_part(node, name, value) for name, value in parameters.items()]
     parts += _user_code_parts(node, folders)
     parts += [KeyPart(f"library {name}", digest(version), version) for name, version in _versions(type(node).libraries)]
     parts += extra
     return CacheKey(tuple(sorted(parts, key=lambda part: part.name)))
 
 
-def _input_part(name: str, artifacts: Sequence[Artifact]) -> KeyPart:
+def input_part(name: str, artifacts: Sequence[Artifact]) -> KeyPart:
+    """Returns the part of an input."""
     digests = [artifact.digest or f"id {artifact.id}" for artifact in artifacts]
     return KeyPart(f"input {name}", digest(digests))
+
+
+def parameter_part(node: Component, name: str, value: Any) -> KeyPart:
+    """Returns the part of a parameter."""
+    return KeyPart(f"parameter {name}", _parameter_digest(node, name, value), _shown(value))
 
 
 def _parameter_digest(node: Component, name: str, value: Any) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import operator
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.artifacts import Artifact, Property
+from pipeline.errors import DefinitionError
 
 if TYPE_CHECKING:
     from pipeline.component import Component
@@ -16,14 +17,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Channel:
-    """An output of a node, as an input of others."""
+    """An output of a node, as an input of others; `last` is how many of its artifacts count, None for all."""
 
     node: Component
     name: str
     type: type[Artifact]
+    last: int | None = None
 
     def __str__(self) -> str:
         return f"{self.node.id}.{self.name}"
+
+    def newest(self, count: int = 1) -> Channel:
+        """Returns the channel of only the last artifacts, such as the newest span of a window.
+
+        Raises:
+            DefinitionError: If `count` is not 1 or more.
+        """
+        if count < 1:
+            raise DefinitionError(f"{self}.newest expects 1 or more. Received: {count}")
+        return replace(self, last=count)
+
+    @property
+    def has_several(self) -> bool:
+        """Whether it may stand for more than one artifact."""
+        return self.last != 1 and self.node.makes_several(self.name)
 
     def property(self, name: str) -> PropertyRef:
         """Returns a property of the artifact to compare: `when=evaluator.blessing.property("blessed") == 1`."""

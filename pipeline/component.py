@@ -36,7 +36,10 @@ Input = Annotated[T, _INPUT]
 """`Input[Schema]`: exactly one artifact. `Input[list[Examples]]`: one or more. `Input[Schema] | None = None`: optional."""
 
 Output = Annotated[T, _OUTPUT]
-"""`Output[Model]`: an artifact that `execute` fills. `Output[PushedModel] | None`: may stay empty, with a verdict."""
+"""`Output[Model]`: an artifact that `execute` fills. `Output[PushedModel] | None`: may stay empty, with a verdict.
+
+`Output[list[Examples]]`: one artifact for each portion of the work (`pipeline.portions`), and none where there are no portions.
+"""
 
 REQUIRED: Any = inspect.Parameter.empty
 
@@ -53,11 +56,12 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """One declared output; an optional one may stay empty."""
+    """One declared output; an optional one may stay empty, and so may one of many artifacts."""
 
     name: str
     type: type[Artifact]
     optional: bool
+    many: bool = False
 
 
 @dataclass(frozen=True)
@@ -172,6 +176,20 @@ class Component:
     def validate(self) -> None:
         """Checks the parameters against one another; components override it and raise `DefinitionError`."""
 
+    def newest(self, count: int = 1) -> Channel:
+        """Returns the channel of the last artifacts of the node's only output, such as the newest span of a window.
+
+        Raises:
+            DefinitionError: If it has several outputs, or `count` is not 1 or more.
+        """
+        if len(self.outputs) != 1:
+            raise DefinitionError(f"Node '{self.id}' has {len(self.outputs)} outputs: {', '.join(self.outputs)}.", hint="Name one of them.")
+        return next(iter(self.outputs.values())).newest(count)
+
+    def makes_several(self, output: str) -> bool:
+        """Returns whether an output may have more than one artifact; components whose work falls into portions say more."""
+        return spec_of(type(self)).outputs[output].many if output in spec_of(type(self)).outputs else False
+
     def execute(self, *args: Any, **kwargs: Any) -> None:
         """Does the work. Subclasses declare inputs, outputs and parameters in its signature.
 
@@ -179,6 +197,14 @@ class Component:
         the context.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define execute")
+
+    @classmethod
+    def environment(cls, parameters: Mapping[str, Any]) -> dict[str, str]:
+        """Returns the variables that the process of an executor must begin with, for libraries that look at them while they are imported.
+
+        Components override it where a parameter asks for that; such an executor is forked from a worker server of its own.
+        """
+        return {}
 
     @property
     def upstream(self) -> tuple[Component, ...]:
@@ -241,7 +267,7 @@ def _read_spec(kind: type[Component]) -> ComponentSpec:
         if role is _INPUT:
             inputs[name] = InputSpec(name, artifact, optional, many)
         elif role is _OUTPUT:
-            outputs[name] = OutputSpec(name, artifact, optional)
+            outputs[name] = OutputSpec(name, artifact, optional or many, many)
         else:
             parameters[name] = ParameterSpec(name, hints[name], declared.default)
     return ComponentSpec(inputs, outputs, parameters)
@@ -341,8 +367,10 @@ def _channel(node: Component, declared: InputSpec, value: Any) -> Channel:
     wanted = f"Node '{node.id}': input '{declared.name}' expects {declared.type.TYPE_NAME}."
     if isinstance(value, Component):
         fitting = [channel for channel in value.outputs.values() if issubclass(channel.type, declared.type)]
+        if len(fitting) > 1 and not declared.many:
+            fitting = [channel for channel in fitting if not channel.has_several]
         if len(fitting) == 1:
-            return fitting[0]
+            return _checked_number(node, declared, fitting[0])
         made = ", ".join(f"{channel.name}: {channel.type.TYPE_NAME}" for channel in value.outputs.values())
         raise DefinitionError(f"{wanted} Received: node '{value.id}', which makes {made or 'nothing'}.", hint="Name one of its outputs.")
     if not isinstance(value, Channel):
@@ -350,7 +378,16 @@ def _channel(node: Component, declared: InputSpec, value: Any) -> Channel:
     # A Resolver's output says only "some artifact"; its real type is known when it is resolved.
     if not issubclass(value.type, declared.type) and value.type is not Artifact:
         raise DefinitionError(f"{wanted} Received: '{value}', which is {value.type.TYPE_NAME}.")
-    return value
+    return _checked_number(node, declared, value)
+
+
+def _checked_number(node: Component, declared: InputSpec, channel: Channel) -> Channel:
+    if channel.has_several and not declared.many:
+        raise DefinitionError(
+            f"Node '{node.id}': input '{declared.name}' takes one {declared.type.TYPE_NAME}. Received: '{channel}', which has several.",
+            hint=f"Take the last one: {channel.name}.newest()",
+        )
+    return channel
 
 
 def describe_type(annotation: Any) -> str:

@@ -73,6 +73,13 @@ class RowCount:
     written: Mapping[str, int]
     dropped: Mapping[str, int] = field(default_factory=dict)
 
+    def __add__(self, other: RowCount) -> RowCount:
+        written, dropped = (
+            {**mine, **{name: mine.get(name, 0) + count for name, count in more.items()}}
+            for mine, more in ((self.written, other.written), (self.dropped, other.dropped))
+        )
+        return RowCount(self.read + other.read, written, dropped)
+
     @property
     def missing(self) -> int:
         """Records that were read and neither written nor dropped on purpose."""

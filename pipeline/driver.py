@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.artifacts import Artifact, Property
 from pipeline.cache import CacheKey, KeyPart, compute_key, explain
 from pipeline.component import Component, spec_of
+from pipeline.errors import ResolutionError
+from pipeline.portions import Portion, PortionDecision, decide_portions, is_mapped, joined, remembered, sentences, unusable
 from pipeline.records import Execution, ExecutionState
 from pipeline.resolution import ArtifactGroups, History, Missing, Pending, Resolution
-from pipeline.storage import Storage, damage
+from pipeline.storage import Storage
 
 if TYPE_CHECKING:
     from pipeline.metadata import MetadataStore
@@ -71,14 +73,19 @@ class Prepared:
     Attributes:
         parameters: The parameters for `execute`, resolved (for example a pattern replaced by its files).
         parts: Further parts of the cache key.
-        left_out: Names of parameters that are no part of the key, because a part in `parts` says it better.
+        left_out: Names of parameters and inputs that are no part of the key: a part in `parts` says it better, or a change of them
+            alone is no reason to do the work.
         notes: Properties to record on the execution.
+        portions: The portions that the work falls into; empty where it is one piece.
+        remarks: What else a person should know of the decision, one sentence each.
     """
 
     parameters: Mapping[str, Any]
     parts: tuple[KeyPart, ...] = ()
     left_out: frozenset[str] = frozenset()
     notes: Mapping[str, Property] = field(default_factory=dict)
+    portions: tuple[Portion, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,7 @@ class Decision:
         outputs: For CACHED and SELECT: the artifacts that stand for its outputs.
         origin: For CACHED and DONE: the execution whose result it is.
         notes: Properties to record on the execution.
+        portions: What becomes of the portions of the work; empty where it is one piece.
     """
 
     action: Action
@@ -104,6 +112,7 @@ class Decision:
     outputs: ArtifactGroups = field(default_factory=dict)
     origin: Execution | None = None
     notes: Mapping[str, Property] = field(default_factory=dict)
+    portions: tuple[PortionDecision, ...] = ()
 
 
 class Driver:
@@ -120,6 +129,10 @@ class Driver:
     def check_cached(self, node: Component, outputs: Mapping[str, tuple[Artifact, ...]], project: Path) -> str | None:
         """Returns why cached outputs may not be reused although key and files are right; None if they may."""
         return None
+
+    def reads_spans(self, node: Component) -> bool:
+        """Returns whether `node` has a parameter `span` that says which spans of its input it reads."""
+        return False
 
     def resolve(self, node: Component, history: History) -> tuple[ArtifactGroups, str] | None:
         """For components that select artifacts instead of making some: the selection by output, and why; None for all others."""
@@ -153,56 +166,89 @@ class Driver:
         inputs = self.select_inputs(node, inputs, resolution.history)
         prepared = self.prepare(node, inputs, run.project)
         keyed = {name: value for name, value in prepared.parameters.items() if name not in prepared.left_out}
-        key = compute_key(node, inputs, keyed, extra=prepared.parts, folders=run.folders)
+        counting = {name: artifacts for name, artifacts in inputs.items() if name not in prepared.left_out}
+        key = compute_key(node, counting, keyed, extra=prepared.parts, folders=run.folders)
         if earlier is not None and earlier.key == key.digest and self._refusal(node, earlier, run, resolution.history) is None:
             return _done(earlier, store)
         origin, reasons = self._look_up(node, key, run, resolution.history, storage)
         action, outputs = (Action.RUN, {}) if origin is None else (Action.CACHED, store.outputs_of(origin.id))
-        return Decision(action, reasons, inputs, prepared.parameters, key, outputs, origin, prepared.notes)
+        decision = Decision(action, (*reasons, *prepared.remarks), inputs, prepared.parameters, key, outputs, origin, prepared.notes)
+        return self._with_portions(node, decision, prepared, run, resolution.history, storage) if prepared.portions else decision
+
+    def _with_portions(
+        self, node: Component, whole: Decision, prepared: Prepared, run: RunInfo, history: History, storage: Storage
+    ) -> Decision:
+        """Returns the decision on work that falls into portions: those that were done before are not done again."""
+        key, last = whole.key or CacheKey(()), self._last(node, history)
+        searched = whole.action is Action.RUN and self._forbidden(node, run) is None
+        own = frozenset().union(*(portion.own_parts for portion in prepared.portions))
+        common = self._why_new(node, key, run, history, storage, own=own) if searched else ()
+        store = history.store if searched else None
+        is_done = whole.action is Action.CACHED
+        made = decide_portions(node, prepared.portions, key, prepared.left_out, store, last, is_done=is_done, common=bool(common))
+        decision = replace(whole, notes={**whole.notes, "portions": remembered(made)}, portions=made)
+        if not searched or (len(made) == 1 and not made[0].is_done):
+            return decision
+        decision = replace(decision, reasons=(*common, *sentences(node, made), *prepared.remarks))
+        if is_mapped(node) and all(portion.is_done for portion in made):
+            return replace(decision, action=Action.CACHED, outputs=joined(node, made))
+        return decision
 
     def _look_up(
         self, node: Component, key: CacheKey, run: RunInfo, history: History, storage: Storage
     ) -> tuple[Execution | None, tuple[str, ...]]:
         """Returns the execution to reuse, or None; and why."""
-        if not run.cache:
-            return None, ("the cache is off for this run (--no-cache)",)
-        if node.id in run.rerun:
-            return None, ("asked for with --rerun",)
-        if not (node.options.cache and type(node).cacheable):
-            return None, ("its cache is off (cache=False)",)
+        forbidden = self._forbidden(node, run)
+        if forbidden is not None:
+            return None, (forbidden,)
         refusals = []
         for execution in reversed(history.store.executions_by_key(key.digest)):
-            refusal = self._refusal(node, execution, run, history) if execution.state.succeeded else None
-            if execution.state.succeeded and refusal is None:
+            if not execution.state.succeeded or execution.key != key.digest:
+                continue  # failed, or it did this beside other portions
+            refusal = self._refusal(node, execution, run, history)
+            if refusal is None:
                 return execution, (f"nothing changed since {_when(execution)}",)
             refusals += [refusal] if refusal else []
         if refusals:
             return None, (refusals[0],)
         return None, self._why_new(node, key, run, history, storage)
 
+    @staticmethod
+    def _forbidden(node: Component, run: RunInfo) -> str | None:
+        """Returns why no earlier result may be reused; None if it may."""
+        if not run.cache:
+            return "the cache is off for this run (--no-cache)"
+        if node.id in run.rerun:
+            return "asked for with --rerun"
+        return None if node.options.cache and type(node).cacheable else "its cache is off (cache=False)"
+
     def _refusal(self, node: Component, execution: Execution, run: RunInfo, history: History) -> str | None:
         """Returns why an execution with the right key cannot be reused; None if it can."""
         outputs = history.store.outputs_of(execution.id)
         for name, declared in spec_of(type(node)).outputs.items():
-            if not outputs.get(name) and not declared.optional:
-                return f"its cached output '{name}' is not in the store"
-            for artifact in outputs.get(name, ()):
-                if artifact.state.value != "LIVE":
-                    return f"its cached output '{name}' was removed ({artifact.state.value})"
-                problem = damage(artifact)
-                if problem:
-                    return f"its cached output '{name}' is damaged: {problem}"
+            problem = unusable(name, outputs.get(name, ()), optional=declared.optional)
+            if problem:
+                return problem
         return self.check_cached(node, outputs, run.project)
 
-    def _why_new(self, node: Component, key: CacheKey, run: RunInfo, history: History, storage: Storage) -> tuple[str, ...]:
+    @staticmethod
+    def _last(node: Component, history: History) -> Execution | None:
+        """Returns the node's last successful execution that has a cache key."""
         known = (execution for execution in history.executions(node.id) if execution.properties.get("cache_parts"))
-        last = next(known, None)
+        return next(known, None)
+
+    def _why_new(
+        self, node: Component, key: CacheKey, run: RunInfo, history: History, storage: Storage, *, own: frozenset[str] = frozenset()
+    ) -> tuple[str, ...]:
+        """Returns what is different from the node's last execution, leaving out the parts of the key that are each portion's `own`."""
+        last = self._last(node, history)
         if last is None:
             tried = history.store.executions_of_node(history.pipeline, node.id, limit=1)
             failed = any(execution.state is ExecutionState.FAILED for execution in tried)
             return ("it has not succeeded yet" if failed else NEVER_RUN,)
         before = CacheKey.from_json(str(last.properties["cache_parts"]))
-        return explain(key, before, run.folders, storage.kept_code) or ("its earlier result is gone",)
+        found = explain(key.without(own), before.without(own), run.folders, storage.kept_code)
+        return found or (() if own else ("its earlier result is gone",))
 
 
 def driver_of(node: Component) -> Driver:
@@ -227,7 +273,7 @@ def _unmet_condition(node: Component, resolution: Resolution) -> Decision | None
             return Decision(Action.WAIT, (f"runs if {condition.description}",))
         if isinstance(found, Missing):
             return Decision(Action.SKIP, (f"its condition cannot be judged: {found.reason}",))
-        holds, reason = condition.holds(found[0])
+        holds, reason = condition.holds(found[-1])  # the newest, where there are several
         if not holds:
             return Decision(Action.SKIP, (reason,))
     return None
@@ -246,6 +292,11 @@ def _inputs(node: Component, resolution: Resolution) -> tuple[ArtifactGroups, Mi
             if isinstance(artifacts, Missing):
                 continue
             found.extend(artifacts)
+        if len(found) > 1 and not declared[name].many:
+            raise ResolutionError(
+                f"Node '{node.id}': input '{name}' takes one {declared[name].type.TYPE_NAME}. Received: {len(found)}.",
+                hint=f"Take the last one in the definition: {channels[0].name}.newest()",
+            )
         if found:
             inputs[name] = tuple(found)
     return inputs, None

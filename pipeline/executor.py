@@ -11,7 +11,7 @@ import shutil
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,22 +24,46 @@ from pipeline.usercode import OURS, add_to_path
 
 
 @dataclass(frozen=True)
+class Call:
+    """One call of `execute`, for one portion of the work.
+
+    Attributes:
+        name: Name of the portion.
+        outputs: As those of a job.
+        parameters: Those that differ from the job's.
+    """
+
+    name: str
+    outputs: Mapping[str, Artifact | list[Artifact]]
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Job:
     """One execution, as it travels to the process that does it.
 
     Attributes:
         component: The class; it is sent by reference.
         inputs: Artifacts by name; a list where the component takes many.
-        outputs: Artifacts by name, whose `path` is a staging folder.
+        outputs: Artifacts by name, whose `path` is a staging folder; a list has those too that were made before, with their `id`.
         parameters: Resolved parameters.
         context: The surroundings.
+        calls: The calls of `execute`, where it is called for each portion of the work; empty for one call.
     """
 
     component: type[Component]
     inputs: Mapping[str, Artifact | list[Artifact] | None]
-    outputs: Mapping[str, Artifact]
+    outputs: Mapping[str, Artifact | list[Artifact]]
     parameters: Mapping[str, Any]
     context: Context
+    calls: tuple[Call, ...] = ()
+
+    @property
+    def made(self) -> tuple[Artifact, ...]:
+        """The artifacts that it makes."""
+        groups = [group for call in self.calls or (Call("", self.outputs, {}),) for group in call.outputs.values()]
+        artifacts = (artifact for group in groups for artifact in (group if isinstance(group, list) else [group]))
+        return tuple(artifact for artifact in artifacts if artifact.id is None)
 
 
 @dataclass(frozen=True)
@@ -47,7 +71,7 @@ class Result:
     """What an executor left besides files.
 
     Attributes:
-        properties: Properties of the outputs, by output.
+        properties: Properties of the outputs, by the name of their staging folder.
         verdict: What the node decided.
         rows: The balance of records.
         notes: Properties for the execution.
@@ -65,7 +89,7 @@ class Result:
 
 def prepare_folders(job: Job) -> None:
     """Makes the staging folders of a job anew, and its state folder where there is none."""
-    for artifact in job.outputs.values():
+    for artifact in job.made:
         shutil.rmtree(artifact.path, ignore_errors=True)
         artifact.path.mkdir(parents=True)
     shutil.rmtree(job.context.temp, ignore_errors=True)
@@ -76,19 +100,32 @@ def prepare_folders(job: Job) -> None:
 def execute(job: Job, report: Callable[[Progress], None]) -> Result:
     """Runs a job and returns its result; an error is part of the result, its traceback goes to the log."""
     context = job.context
-    context.report = report
     add_to_path(context.folders)
     try:
         prepare_folders(job)
-        values: dict[str, Any] = {**job.inputs, **job.outputs, **job.parameters}
-        object.__new__(job.component).execute(context, **values)
-        properties = {name: _plain(artifact.properties, f"output '{name}'", context) for name, artifact in job.outputs.items()}
+        for call in job.calls or (Call("", job.outputs, {}),):
+            _call(job, call, report)
+        properties = {made.path.name: _plain(made.properties, f"output '{made.path.name}'", context) for made in job.made}
         return Result(properties, context.verdict, context.rows, _plain(context.notes, "its notes", context))
     except (Exception, SystemExit) as raised:  # noqa: BLE001 - the error boundary around all components
         context.log.error("%s", "".join(traceback.format_exception(raised)))
         return Result(error=as_cauce_error(raised, context.node, context.folders, context.temp))
     finally:
         shutil.rmtree(context.temp, ignore_errors=True)
+
+
+def _call(job: Job, call: Call, report: Callable[[Progress], None]) -> None:
+    """Calls `execute` once; the balances of records of several calls are added up."""
+    context, before = job.context, job.context.rows
+
+    def named(progress: Progress) -> None:
+        report(replace(progress, message=f"{call.name}: {progress.message}"))
+
+    context.report = named if call.name else report
+    values: dict[str, Any] = {**job.inputs, **call.outputs, **job.parameters, **call.parameters}
+    object.__new__(job.component).execute(context, **values)
+    if before is not None and context.rows is not None:
+        context.rows = before + context.rows
 
 
 def _plain(properties: Mapping[str, Any], owner: str, context: Context) -> dict[str, Property]:

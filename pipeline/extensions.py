@@ -1,7 +1,8 @@
 """The one place where the engine reaches components.
 
-The engine knows components only by their base class; two commands show what components own: `cauce schema` the review of schemas,
-`cauce models` the folders that models are served from. Both modules are light, and are imported when such a command is invoked.
+The engine knows components only by their base class; some commands need what components own: `cauce schema` the review of schemas,
+`cauce models` the folders that models are served from, `cauce schedule` the spans of a pattern. These modules are light, and are imported
+when such a command is invoked.
 """
 
 from __future__ import annotations
@@ -31,6 +32,16 @@ def schema_file() -> Any:
     return _load("components.schema.file", "schema")
 
 
+def destination() -> Any:
+    """Returns the module that knows what people decided about served models."""
+    return _load("components.destination", "models")
+
+
 def serving() -> Any:
     """Returns the module that knows served versions."""
     return _load("components.serving", "models")
+
+
+def spans() -> Any:
+    """Returns the module that lists the spans of a pattern."""
+    return _load("components.example_gen.spans", "schedule")

@@ -17,6 +17,7 @@ from pipeline.errors import UsageError
 from pipeline.hashing import extent
 from pipeline.lineage import producers
 from pipeline.metadata import MetadataStore
+from pipeline.portions import KEY_PROPERTY
 from pipeline.records import EventKind, Run, RunState
 from pipeline.storage import Storage
 
@@ -151,9 +152,12 @@ def _reasons(store: MetadataStore, artifacts: Sequence[Artifact], kept_runs: Map
     for run, why in reversed(list(kept_runs.items())):
         for event in store.events_of_executions(execution.id for execution in store.executions_of_run(run)):
             reasons.setdefault(event.artifact, why)
+    portions = {artifact.id for artifact in artifacts if KEY_PROPERTY in artifact.properties}
     waiting = list(reasons)
     while waiting:
-        made = {event.execution: event.artifact for event in producers(store, waiting).values()}
+        origins = producers(store, waiting).values()
+        made = {event.execution: event.artifact for event in origins}
+        whole = {event.execution for event in origins if event.artifact not in portions}
         waiting = []
         for event in store.events_of_executions(made):
             if event.artifact in reasons:
@@ -161,8 +165,8 @@ def _reasons(store: MetadataStore, artifacts: Sequence[Artifact], kept_runs: Map
             if event.kind is EventKind.INPUT:
                 reasons[event.artifact] = f"{names[made[event.execution]]} was made from it"
                 waiting.append(event.artifact)
-            elif event.kind is EventKind.OUTPUT:
-                # The cache can reuse an execution only while all of its outputs are there.
+            elif event.kind is EventKind.OUTPUT and event.execution in whole:
+                # The cache can reuse an execution only while all of its outputs are there; a portion it can reuse alone.
                 reasons[event.artifact] = f"it was made together with {names[made[event.execution]]}"
     return reasons
 

@@ -17,12 +17,13 @@ from pipeline.component import Component, spec_of
 from pipeline.context import Context, Progress, Verdict
 from pipeline.driver import Action, Decision, RunInfo, driver_of
 from pipeline.errors import CauceError, DataError, DefinitionError, ExecutionError, InterruptedRunError, UsageError
-from pipeline.executor import Job, Result, as_cauce_error, execute, logging_to
+from pipeline.executor import Call, Job, Result, as_cauce_error, execute, logging_to
 from pipeline.metadata import MetadataStore, component_name
 from pipeline.outcome import NodeState, Outcome
+from pipeline.portions import is_mapped, stage
 from pipeline.publisher import Publisher
 from pipeline.reporter import Reporter
-from pipeline.resolution import Resolution
+from pipeline.resolution import ArtifactGroups, Resolution
 from pipeline.storage import Storage
 from pipeline.workers import Workers
 
@@ -176,11 +177,11 @@ class Launcher:
                 traceback.print_exception(error, file=file)
         return as_cauce_error(error, node.id, self.run.folders, self.storage.root)
 
-    def _execute(self, node: Component, execution: int, decision: Decision) -> tuple[Result, dict[str, Artifact]]:
+    def _execute(self, node: Component, execution: int, decision: Decision) -> tuple[Result, ArtifactGroups]:
         """Runs the executor, again where it failed and may be tried again; raises its last error."""
         attempt = 0
         while True:
-            job = self._job(node, execution, decision)
+            job, staged = self._job(node, execution, decision)
             error = None
             try:
                 result = self._run_once(node, job)
@@ -188,7 +189,7 @@ class Launcher:
             except ExecutionError as died:
                 error = died
             if error is None:
-                return result, dict(job.outputs)
+                return result, staged
             if attempt >= node.options.retries or isinstance(error, _FINAL):
                 raise error
             delay = node.options.retry_delay * 2**attempt
@@ -197,7 +198,8 @@ class Launcher:
             if self._cancelled.wait(delay):
                 raise InterruptedRunError(f"Node '{node.id}' was stopped with the run.", hint="Go on: cauce resume") from error
 
-    def _job(self, node: Component, execution: int, decision: Decision) -> Job:
+    def _job(self, node: Component, execution: int, decision: Decision) -> tuple[Job, ArtifactGroups]:
+        """Returns the executor's job, and all outputs of the node in order: those it makes, and those made before that stay."""
         declared = spec_of(type(node))
         staging = self.storage.staging(self.run.run, execution)
         key = decision.key.digest if decision.key else str(execution)
@@ -215,11 +217,17 @@ class Launcher:
         inputs: dict[str, Artifact | list[Artifact] | None] = {}
         for name, wanted in declared.inputs.items():
             found = decision.inputs.get(name, ())
-            if len(found) > 1 and not wanted.many:
-                raise ExecutionError(f"Node '{node.id}': input '{name}' takes one {wanted.type.TYPE_NAME}. Received: {len(found)}.")
             inputs[name] = list(found) if wanted.many and found else next(iter(found), None)
-        outputs = {name: channel.type(path=staging / name) for name, channel in node.outputs.items()}
-        return Job(type(node), inputs, outputs, decision.parameters, context)
+        staged = stage(node, decision.portions, staging)
+        calls: tuple[Call, ...] = ()
+        if decision.portions and is_mapped(node):
+            calls = tuple(
+                Call(made.portion.name, {name: group[index] for name, group in staged.items()}, made.portion.parameters)
+                for index, made in enumerate(decision.portions)
+                if not made.is_done
+            )
+        outputs = {name: list(group) if declared.outputs[name].many else group[0] for name, group in staged.items()}
+        return Job(type(node), inputs, outputs, decision.parameters, context, calls), staged
 
     def _run_once(self, node: Component, job: Job) -> Result:
         if self._cancelled.is_set():
@@ -238,6 +246,7 @@ class Launcher:
         return self.workers.run(
             job,
             needs=type(node).needs,
+            environment=type(node).environment(job.parameters),
             log=log,
             timeout=node.options.timeout,
             progress=progress,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.artifacts import Artifact, ArtifactState, Property
@@ -14,7 +14,7 @@ from pipeline.errors import CauceError, ExecutionError, InterruptedRunError
 from pipeline.executor import Result
 from pipeline.hashing import digest_tree, extent, files_below
 from pipeline.metadata import MetadataStore, component_name
-from pipeline.records import EventKind, ExecutionState
+from pipeline.records import SKIPPED, EventKind, ExecutionState
 from pipeline.resolution import ArtifactGroups
 from pipeline.storage import Storage, check_payload
 
@@ -44,7 +44,7 @@ class Publisher:
         execution: int,
         decision: Decision,
         result: Result,
-        staged: Mapping[str, Artifact],
+        staged: ArtifactGroups,
         timing: Mapping[str, Property],
     ) -> ArtifactGroups:
         """Publishes what a successful executor wrote; returns the outputs by name.
@@ -58,15 +58,14 @@ class Publisher:
         """
         _check_rows(node, result)
         outputs: ArtifactGroups = {}
-        for name, artifact in staged.items():
-            artifact.properties.update(result.properties.get(name, {}))
-            if _may_stay_empty(node, name, artifact):
-                continue
-            check_payload(artifact, name)
-            outputs[name] = (self._commit(node, name, artifact, execution),)
-        key = decision.key.digest if decision.key else None
+        for name, group in staged.items():
+            published = self._published(node, name, group, result, execution)
+            if published:
+                outputs[name] = published
+        keys = [decision.key.digest] if decision.key else []
+        keys += [made.key.digest for made in decision.portions if not made.is_done]
         properties = {**decided(result), **result.notes, **_measures(outputs, result), **timing}
-        self.store.publish(execution, ExecutionState.COMPLETE, properties, outputs, cache_key=key)
+        self.store.publish(execution, ExecutionState.COMPLETE, properties, outputs, cache_keys=keys)
         self.storage.discard(self.run.run, execution)
         return outputs
 
@@ -77,7 +76,7 @@ class Publisher:
         """
         state = _SETTLED[decision.action]
         origin = decision.origin
-        copied: dict[str, Property] = {"verdict": "skipped"} if decision.action is Action.SKIP else {}
+        copied: dict[str, Property] = {"verdict": SKIPPED} if decision.action is Action.SKIP else {}
         if origin is not None:
             copied = {name: value for name, value in origin.properties.items() if name in _COPIED} | {"cached_from": origin.id}
         return self.store.register(
@@ -100,15 +99,27 @@ class Publisher:
         self.storage.discard_unpublished(self.run.pipeline, node.id, self.run.run, execution)
         self.store.publish(execution, state, {"error": str(error), "error_type": type(error).__name__, **timing})
 
-    def _commit(self, node: Component, name: str, artifact: Artifact, execution: int) -> Artifact:
-        final = self.storage.final(self.run.pipeline, node.id, name, self.run.run, execution)
+    def _published(self, node: Component, name: str, group: Sequence[Artifact], result: Result, execution: int) -> tuple[Artifact, ...]:
+        """Publishes the new artifacts of an output; those that have a number were published before."""
+        published = []
+        for index, artifact in enumerate(group):
+            if artifact.id is None:
+                artifact.properties.update(result.properties.get(artifact.path.name, {}))
+                if _may_stay_empty(node, name, artifact):
+                    continue
+                check_payload(artifact, name)
+                self._commit(node, name, artifact, execution, index if len(group) > 1 else None)
+            published.append(artifact)
+        return tuple(published)
+
+    def _commit(self, node: Component, name: str, artifact: Artifact, execution: int, index: int | None) -> None:
+        final = self.storage.final(self.run.pipeline, node.id, name, self.run.run, execution, index)
         artifact.digest, artifact.size, artifact.files = digest_tree(artifact.path), *extent(artifact.path)
         self.storage.commit(artifact.path, final)
         artifact.path = final
-        artifact.name = f"{self.run.pipeline}/{self.run.run}/{node.id}/{name}/{execution}"
+        artifact.name = f"{self.run.pipeline}/{self.run.run}/{node.id}/{name}/{execution}" + ("" if index is None else f"/{index}")
         artifact.producer = node.id
         artifact.state = ArtifactState.LIVE
-        return artifact
 
 
 def decided(result: Result) -> dict[str, Property]:

@@ -16,6 +16,10 @@ MANUAL_RUN = "manual"
 """Id of the run to which the executions belong that a person does by hand, such as a rollback; it is not listed among the runs."""
 
 
+SKIPPED = "skipped"
+"""The verdict of an execution that records why a node did not run."""
+
+
 class ExecutionState(enum.Enum):
     """States of an execution, with ML Metadata's names."""
 

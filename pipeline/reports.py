@@ -17,7 +17,7 @@ from pipeline.cache import CacheKey
 from pipeline.driver import Action
 from pipeline.metadata import MetadataStore
 from pipeline.outcome import NodeState
-from pipeline.records import Event, EventKind, Execution, ExecutionState, Run, RunState
+from pipeline.records import SKIPPED, Event, EventKind, Execution, ExecutionState, Run, RunState
 from pipeline.resolution import latest_by_node
 
 RUNNING = "running"
@@ -133,7 +133,7 @@ def node_state_of(state: str, *, blocks: bool, verdict: str, action: str) -> str
     if known is ExecutionState.FAILED:
         return NodeState.FAILED.value
     if known is ExecutionState.CANCELED:
-        return NodeState.SKIPPED.value if verdict == "skipped" else NodeState.CANCELED.value
+        return NodeState.SKIPPED.value if verdict == SKIPPED else NodeState.CANCELED.value
     return NodeState.SELECTED.value if action == Action.SELECT.value else NodeState.DONE.value
 
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from pipeline.artifacts import Artifact, ArtifactState
 from pipeline.channel import Channel
 from pipeline.errors import ResolutionError
-from pipeline.records import Execution
+from pipeline.records import SKIPPED, Execution
 from pipeline.storage import damage
 
 if TYPE_CHECKING:
     from pipeline.metadata import MetadataStore
 
 _RECENT = 20
+_WAS_SKIPPED = " was skipped: "
 ArtifactGroups = dict[str, tuple[Artifact, ...]]
 
 
@@ -107,7 +108,7 @@ class Resolution:
                     f"The output {channel} of the latest run is damaged: {problem}.",
                     hint=f"Make it again: --from {channel.node.id}",
                 )
-        return live or Missing(channel, f"{channel} is empty")
+        return live[-channel.last if channel.last else 0 :] or Missing(channel, f"{channel} is empty")
 
     def require(self, channel: Channel, wanted: type[Artifact], node: str, input: str) -> tuple[Artifact, ...] | Missing:
         """Returns the artifacts of a channel, checked to be of the wanted type; the check matters for what a resolver found.
@@ -128,12 +129,20 @@ class Resolution:
         execution = latest_by_node(self._store.executions_of_run(self._run)).get(node)
         return execution if execution is not None and execution.state.succeeded else None
 
+    def _why_nothing(self, node: str) -> str:
+        """Returns why a node of this run has made nothing; what a skipped node was skipped for goes on to all that need it."""
+        execution = latest_by_node(self._store.executions_of_run(self._run)).get(node)
+        if execution is None or execution.verdict != SKIPPED:
+            return f"{node} has made nothing in this run"
+        reason = "; ".join(execution.reasons)
+        return reason if _WAS_SKIPPED in reason else f"{node}{_WAS_SKIPPED}{reason}"
+
     def outputs_of(self, node: str) -> ArtifactGroups | str:
         """Returns the outputs of a node that count for this run, or why there are none."""
         if node in self._selected:
             execution = self.done(node)
             if execution is None:
-                return f"{node} has made nothing in this run"
+                return self._why_nothing(node)
         else:
             execution = next(self.history.executions(node), None)
             if execution is None:

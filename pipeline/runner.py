@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import platform
+import re
 import secrets
 import socket
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from pipeline.artifacts import Property
 from pipeline.definition import Pipeline
-from pipeline.driver import RunInfo
+from pipeline.driver import RunInfo, driver_of
 from pipeline.environment import this_environment
 from pipeline.errors import MetadataError, UsageError
 from pipeline.events import Both, EventLog
@@ -33,6 +34,7 @@ from pipeline.version import __version__
 from pipeline.workers import Workers
 
 RUNNERS = ("local", "beam")
+_ID = re.compile(r"\w[\w.-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class RunOptions:
         runner: `local` (threads and processes) or `beam` (the graph as a Beam pipeline).
         beam_args: Arguments of Beam, after those of the pipeline.
         resume: Id of a run to go on with; None for a new run.
+        id: Id of the new run; empty for one that is made up.
+        span: The span, or the range of spans, that the nodes read which read spans; None for what the definition says.
     """
 
     root: Path
@@ -66,11 +70,13 @@ class RunOptions:
     runner: str = "local"
     beam_args: tuple[str, ...] = ()
     resume: str | None = None
+    id: str = ""
+    span: str | None = None
 
 
-def new_run_id() -> str:
-    """Returns an id that sorts by time and does not repeat: `20260131-235959-3f2a9c`."""
-    return time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + secrets.token_hex(3)
+def new_run_id(now: float | None = None) -> str:
+    """Returns an id that sorts by time and does not repeat: `20260131-235959-3f2a9c`; of this moment, or of another."""
+    return time.strftime("%Y%m%d-%H%M%S-", time.gmtime(now)) + secrets.token_hex(3)
 
 
 def run_info(definition: Definition, options: RunOptions, run: str) -> RunInfo:
@@ -80,7 +86,7 @@ def run_info(definition: Definition, options: RunOptions, run: str) -> RunInfo:
         UsageError: For an unknown node or parameter.
     """
     pipeline = definition.pipeline
-    pipeline.set_parameters(options.settings)
+    pipeline.set_parameters({**_span_settings(pipeline, options.span), **options.settings})
     return RunInfo(
         pipeline=pipeline.name,
         run=run,
@@ -92,6 +98,17 @@ def run_info(definition: Definition, options: RunOptions, run: str) -> RunInfo:
         cache=options.cache,
         rerun=frozenset(pipeline[id].id for id in options.rerun),
     )
+
+
+def _span_settings(pipeline: Pipeline, span: str | None) -> dict[str, str]:
+    """Returns the settings by which all nodes that read spans read `span`."""
+    if span is None:
+        return {}
+    reading = [node for node in pipeline.nodes if driver_of(node).reads_spans(node)]
+    if not reading:
+        hint = "Name them in a pattern: input='data/span-{SPAN}/*.csv'"
+        raise UsageError(f"No node of pipeline '{pipeline.name}' reads spans.", hint=hint)
+    return {f"{node.id}.span": span for node in reading}
 
 
 def run_pipeline(definition: Definition, options: RunOptions, reporter: Reporter, *, workers: Workers | None = None) -> RunResult:
@@ -106,12 +123,14 @@ def run_pipeline(definition: Definition, options: RunOptions, reporter: Reporter
         workers: Processes of executors that were started before and stay; by default the run has its own.
 
     Raises:
-        UsageError: For wrong options, or a run that another process is doing.
+        UsageError: For wrong options, an id that a run has already, or a run that another process is doing.
         MetadataError, StorageError: If store or root cannot be opened.
     """
     if options.runner not in RUNNERS:
         raise UsageError(f"Expected a runner of: {', '.join(RUNNERS)}. Received: {options.runner!r}")
-    run = options.resume or new_run_id()
+    if options.id and not _ID.fullmatch(options.id):
+        raise UsageError(f"A run's id may hold letters, digits, '_', '-' and '.', at most 64. Received: {options.id!r}")
+    run = options.resume or options.id or new_run_id()
     info = run_info(definition, options, run)
     storage = Storage(options.root)
     store = MetadataStore(options.metadata)
@@ -122,6 +141,9 @@ def run_pipeline(definition: Definition, options: RunOptions, reporter: Reporter
     with ExitStack() as stack:
         stack.enter_context(storage.in_use())
         stack.enter_context(storage.run_lock(run))
+        # Asked under the lock: of two processes that were told to make one run, one makes it.
+        if options.id and store.find_run(run) is not None:
+            raise UsageError(f"There is a run {run} already.", hint=f"See it: cauce runs show {run}")
         info = replace(info, environment=storage.keep_text(this_environment().to_json(), ".json"))
         store.begin_run(info.pipeline, run, _run_properties(definition, options, storage, info))
         reporter = Both(reporter, EventLog(storage.events(run)))
@@ -186,7 +208,7 @@ def _run_properties(definition: Definition, options: RunOptions, storage: Storag
         "definition": str(definition.file),
         "root": str(storage.root),
         "host": socket.gethostname(),
-        "settings": json.dumps(dict(options.settings)),
+        "settings": json.dumps({**_span_settings(definition.pipeline, options.span), **options.settings}),
         "nodes": json.dumps(_selected(definition.pipeline, info)),
         "graph": json.dumps(_graph(definition.pipeline, info)),
         "selection": json.dumps({"start": options.start, "end": options.end, "only": options.only}),
@@ -217,4 +239,7 @@ def _result(info: RunInfo, progression: Progression, seconds: float) -> RunResul
         state, reason = RunState.INTERRUPTED, "stopped by the user"
     elif outcomes and all(outcome.state in (NodeState.CACHED, NodeState.SELECTED) for outcome in outcomes):
         reason = "nothing changed"
+    elif by_state[NodeState.SKIPPED]:
+        skipped = by_state[NodeState.SKIPPED]
+        reason = f"{', '.join(outcome.node for outcome in skipped)} skipped: {'; '.join(skipped[0].reasons)}"
     return RunResult(info.run, info.pipeline, state, reason, outcomes, seconds)

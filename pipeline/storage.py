@@ -71,9 +71,9 @@ class Storage:
         """The staging folder of an execution."""
         return self.root / "staging" / f"{run}.{execution}"
 
-    def final(self, pipeline: str, node: str, output: str, run: str, execution: int) -> Path:
-        """Where the payload of an output becomes visible."""
-        return self.root / "artifacts" / pipeline / node / output / f"{run}.{execution}"
+    def final(self, pipeline: str, node: str, output: str, run: str, execution: int, index: int | None = None) -> Path:
+        """Where the payload of an output becomes visible, or that of one portion of it."""
+        return self.root / "artifacts" / pipeline / node / output / (f"{run}.{execution}" + ("" if index is None else f"-{index}"))
 
     def state(self, run: str, node: str, key: str) -> Path:
         """The state folder of a node's work in a run; other work gets another one."""
@@ -126,7 +126,8 @@ class Storage:
     def discard_unpublished(self, pipeline: str, node: str, run: str, execution: int) -> None:
         """Removes all that an execution left which was never recorded: its staging, and payloads renamed but not recorded."""
         self.discard(run, execution)
-        for orphan in (self.root / "artifacts" / pipeline / node).glob(f"*/{run}.{execution}"):
+        folder = self.root / "artifacts" / pipeline / node
+        for orphan in (*folder.glob(f"*/{run}.{execution}"), *folder.glob(f"*/{run}.{execution}-*")):
             self.remove(orphan)
 
     def keep_code(self, file: Path) -> str:

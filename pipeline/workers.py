@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import send_handle
@@ -42,9 +42,10 @@ class _Server:
 
     Args:
         log: File for what it prints.
+        variables: Variables of the environment that it begins with.
     """
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, variables: Mapping[str, str]) -> None:
         self._log = log
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
@@ -53,7 +54,7 @@ class _Server:
         log.parent.mkdir(parents=True, exist_ok=True)
         package_root = str(Path(__file__).resolve().parents[1])
         # The libraries' own chatter at import says nothing about the user's pipeline.
-        environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
+        environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, **variables}
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")]))
         with there, log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -125,6 +126,8 @@ class _Server:
 class Workers:
     """Starts the worker server when it is first needed, and again where it has died; runs jobs in its children.
 
+    A job that needs variables of the environment has a server of its own, for libraries read them while they are imported.
+
     Args:
         log: File for what the server itself prints.
         definitions: Name and file of the modules that hold the definition; a child loads them before its job.
@@ -134,31 +137,33 @@ class Workers:
         self._log = log
         self._definitions = [(name, str(file)) for name, file in definitions]
         self._lock = threading.Lock()
-        self._current: _Server | None = None
+        self._servers: dict[tuple[tuple[str, str], ...], _Server] = {}
         self._cancelled = threading.Event()
 
     def warm(self, modules: Iterable[str]) -> None:
         """Asks the server to import modules when it has nothing else to do; starts it where it is not running."""
-        self._server().request(("warm", list(modules)))
+        self._server({}).request(("warm", list(modules)))
 
     def cancel(self) -> None:
         """Makes all running jobs stop, and each later one fail at once."""
         self._cancelled.set()
 
     def close(self) -> None:
-        """Ends the server; its children end with their connections."""
+        """Ends the servers; their children end with their connections."""
         with self._lock:
-            if self._current is not None:
-                self._current.close()
-                self._current = None
+            for server in self._servers.values():
+                server.close()
+            self._servers.clear()
 
-    def _server(self) -> _Server:
+    def _server(self, variables: Mapping[str, str]) -> _Server:
+        key = tuple(sorted(variables.items()))
         with self._lock:
-            if self._current is None or not self._current.alive:
-                if self._current is not None:
-                    self._current.close()
-                self._current = _Server(self._log)
-            return self._current
+            server = self._servers.get(key)
+            if server is None or not server.alive:
+                if server is not None:
+                    server.close()
+                server = self._servers[key] = _Server(self._log, variables)
+            return server
 
     def run(
         self,
@@ -169,6 +174,7 @@ class Workers:
         timeout: float | None,
         progress: Callable[[Progress], None],
         memory: Callable[[int], None],
+        environment: Mapping[str, str] | None = None,
     ) -> Result:
         """Runs a job in a process of its own.
 
@@ -179,6 +185,7 @@ class Workers:
             timeout: Seconds after which it is stopped, counted from when its process is there.
             progress: Called with each progress.
             memory: Called about twice a second with the bytes that the process holds.
+            environment: Variables that the process must begin with.
 
         Raises:
             ProcessDiedError: If it ends without a result.
@@ -186,7 +193,7 @@ class Workers:
             InterruptedRunError: If `cancel` was called.
         """
         header, body = pickle.dumps((str(log), sys.path, self._definitions)), _pickled(job)
-        child, connection = self._server().fork(list(needs))
+        child, connection = self._server(environment or {}).fork(list(needs))
         with connection:
             try:
                 connection.send_bytes(header)

@@ -131,10 +131,35 @@ SUMMARIES: dict[str, dict[str, Any]] = {
                         "blocks": True,
                     }
                 ],
-                "drift": [{"feature": "island", "kind": "drift", "measure": "L_INFTY", "value": 0.013, "threshold": 0.01}],
+                "drift": [
+                    {
+                        "feature": "island",
+                        "kind": "drift",
+                        "measure": "L_INFTY",
+                        "value": 0.013,
+                        "threshold": 0.01,
+                        "exceeds": True,
+                        "values_before": 110.0,
+                        "values_now": 115.0,
+                        "chance": {"method": "permutation", "observed": 0.013, "expected": 0.02, "upper": 0.05, "p_value": 0.734},
+                        "changed": [{"value": "'Dream'", "before": 0.35, "now": 0.363}],
+                        "note": "",
+                    }
+                ],
             },
         },
+        "span": 3,
+        "baselines": [{"kind": "drift", "span": 2, "rows": {"eval": 110}}],
         "changes": [CHANGE],
+    },
+    "RetrainingDecision": {
+        "retrain": False,
+        "reason": "No data are new since model 8.",
+        "policy": "new data and model older than 30 days",
+        "rules": [
+            {"rule": "new data", "holds": False, "text": "no data are new since model 8"},
+            {"rule": "model older than 30 days", "holds": True, "text": "model 8 is 31 days old, more than 30 days"},
+        ],
     },
     "TransformGraph": {
         "inputs": ["bill", "island"],
@@ -177,12 +202,40 @@ SUMMARIES: dict[str, dict[str, Any]] = {
                         "candidate": {"value": 0.91, "lower": 0.9, "upper": 0.92},
                         "baseline": {"value": 0.9},
                         "difference": {"value": 0.01},
-                    }
+                    },
+                    "recall of Adelie": {"metric": "recall", "class": "Adelie", "candidate": {"value": 0.9}},
+                    "recall of Gentoo": {"metric": "recall", "class": "Gentoo", "candidate": {"value": 0.8}},
+                    "precision of Gentoo": {"metric": "precision", "class": "Gentoo", "candidate": {"value": None}},
                 },
             },
             {"slice": {"island": "Dream"}, "name": "island=Dream", "examples": 4, "error": "fewer than 10 rows", "metrics": {}},
         ],
         "slices_left_out": 7,
+        "task": "classes",
+        "classes": ["Adelie", "Gentoo"],
+        "steps": None,
+        "plots": {"candidate": {"confusion": {"classes": ["Adelie", "Gentoo"], "rows": [[50, 3], [2, 60]]}}},
+        "pictures": [{"file": "pictures/confusion.png", "title": "Confusion matrix", "plot": "confusion"}],
+        "worst": {
+            "measure": "log loss",
+            "loss": [
+                {
+                    "split": "eval",
+                    "file": "data_tfrecord-00000-of-00001.gz",
+                    "record": 17,
+                    "digest": "0123456789abcdef",
+                    "key": None,
+                    "truth": "Adelie",
+                    "prediction": "Gentoo",
+                    "confidence": 0.99,
+                    "loss": 4.6,
+                    "scores": [{"name": "Gentoo", "value": 0.99}, {"name": "Adelie", "value": 0.01}],
+                    "features": {"island": ["Dream"], "note": ["found twice"]},
+                    "media": [],
+                }
+            ],
+            "mistakes": [],
+        },
     },
     "ModelBlessing": {
         "verdict": "not blessed",
@@ -198,6 +251,7 @@ SUMMARIES: dict[str, dict[str, Any]] = {
                 "lower": None,
                 "upper": None,
                 "baseline": None,
+                "difference": None,
             }
         ],
     },
@@ -235,12 +289,20 @@ blocked: the data may not be used as they are
 split eval: 115 rows, 1 anomaly
 feature  severity  blocks  what  counts
 sex  error  yes  Unexpected string values.  in 115 of 115 rows; 'unknown' 3 times, 2.61%
-feature  measure  distance  threshold
-island  drift  l infty  0.013  0.01
+feature  measure  distance  threshold  by chance  changed most
+island  drift  l infty  0.013  0.01  73.4 %  'Dream' 35.0 % -> 36.3 %
 
 split train: 229 rows, no anomalies
 
 to review what would make the schema accept the data: cauce schema diff schemas/penguins.pbtxt""",
+    "RetrainingDecision": """
+no model is trained
+  No data are new since model 8.
+  The policy: new data and model older than 30 days.
+
+asks for it  rule  because
+no  new data  no data are new since model 8
+yes  model older than 30 days  model 8 is 31 days old, more than 30 days""",
     "TransformGraph": """
 takes 2 features: bill, island
 
@@ -288,7 +350,22 @@ label species, split eval, 115 rows, against a baseline model
 slice  rows  auc  auc (baseline)  auc (difference)
 all rows  115  0.91 [0.9, 0.92]  0.9  0.01
 island=Dream  4  fewer than 10 rows
-7 smaller slices are in TFMA's result files""",
+7 smaller slices are in TFMA's result files
+
+class  precision  recall
+Adelie  0.9
+Gentoo  -  0.8
+
+confusion matrix: rows are the truth, columns the prediction
+truth  Adelie  Gentoo
+Adelie  50  3
+Gentoo  2  60
+
+highest log loss, 1 of 1 rows to look at (all: --json)
+row  where  truth  prediction  confidence  loss
+found twice  eval/data_tfrecord-00000-of-00001.gz record 17  Adelie  Gentoo  0.99  4.6
+
+pictures: pictures/confusion.png""",
     "ModelBlessing": """
 not blessed
   auc on all rows is 0.71; it must be at least 0.8.

@@ -25,6 +25,7 @@ READING = [
     *("runs", "runs show", "nodes", "logs Source", "artifacts", "artifacts show 1", "lineage 1", "models", "gc", "config", "doctor"),
     *("why Source", "diff latest latest", "search Source", "executions", "lineage export", "runs list --sort -seconds", "runs list --csv"),
     *("executions list --library click", "artifacts list --unused", "lineage latest --format mermaid"),
+    *("schedule", "schedule history"),
 ]
 PROBE = """
 import contextlib, io, json, sys

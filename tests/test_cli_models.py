@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from components.pusher import Pusher
+from components.resolver import Resolver
 from pipeline.artifacts import Model, ModelBlessing, ModelEvaluation
 from pipeline.component import Component, Input, Output
 from pipeline.records import MANUAL_RUN, ExecutionState
@@ -39,7 +40,7 @@ class Judging(Component):
     ) -> None:  # type: ignore[no-untyped-def]
         evaluation.write_summary({"slices": [{"name": "all rows", "metrics": {"auc": {"candidate": {"value": auc}}}}]})
         blessing.write_summary({"verdict": "blessed", "reasons": [f"auc on all rows is {auc:g}."]})
-        blessing.properties |= {"blessed": int(auc >= 0.8), "current_model_digest": model.digest}
+        blessing.properties |= {"blessed": int(auc >= 0.8), "current_model_digest": model.digest, "current_model_id": model.id or 0}
 
 
 def push(project: Project, weights: int, auc: float) -> str:
@@ -117,6 +118,102 @@ def test_a_rollback_serves_an_earlier_version_again_and_is_recorded_with_its_rea
     assert execution.reasons == ("false alarms",)
     assert execution.properties["replaced_version"] == 2
     assert [artifact.id for artifact in project.store.inputs_of(execution.id)["model"]] == [1]
+
+
+def test_a_rollback_withdraws_the_later_models_also_as_champions(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    for weights in (1, 2, 3):
+        push(project, weights, 0.9)
+    monkeypatch.chdir(project.folder)
+    champion = project.run(Resolver())
+    assert champion.result["Resolver"].outputs["model"][0].id == model_of(project, 3)
+    done = cauce("models", "rollback", "serving/fake", 1, "--reason", "false alarms", "--json", root=project.root).json("models-rollback")
+    assert (done["withdrawn"], done["pinned"]) == ([2, 3], False)
+    (execution,) = project.store.executions_of_run(MANUAL_RUN)
+    assert [one.id for one in project.store.inputs_of(execution.id)["withdrawn"]] == [model_of(project, 2), model_of(project, 3)]
+    after = project.run(Resolver())
+    assert after.result["Resolver"].outputs["model"][0].id == model_of(project, 1)
+    assert f"model {model_of(project, 3)} was passed over: it was rolled back (false alarms)" in after.reasons("Resolver")[0]
+    rows = cauce("models", "--json", root=project.root).json("models-list")
+    assert [row["withdrawn"] and row["withdrawn"]["reason"] for row in rows] == [None, "false alarms", "false alarms", None]
+    assert "withdrawn: false alarms" in cauce("models", root=project.root).out
+    cauce("models", "rollback", "serving/fake", 3, "--reason", "it was the data", root=project.root)
+    assert project.run(Resolver()).result["Resolver"].outputs["model"][0].id == model_of(project, 3)
+
+
+def model_of(project: Project, version: int) -> int:
+    return int(record(project, version)["model_id"])
+
+
+def test_nothing_changed_after_a_rollback_does_not_bring_the_model_back(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    push(project, 1, 0.8)
+    push(project, 2, 0.91)
+    monkeypatch.chdir(project.folder)
+    cauce("models", "rollback", "serving/fake", 1, "--reason", "false alarms", root=project.root)
+    model = Training(weights=2).outputs["model"]
+    ran = project.run(Pusher(model, Judging(model, auc=0.91).outputs["blessing"], destination="serving/fake"))
+    assert (ran.state("Training"), ran.state("Pusher")) == ("cached", "done")
+    verdict = ran.result["Pusher"].verdict
+    assert verdict is not None and verdict.kind == "not pushed" and "was rolled back" in verdict.reasons[0]
+    assert not (project.folder / "serving/fake/4").exists()
+
+
+def test_a_pin_keeps_others_away_until_it_ends_and_both_are_recorded(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    push(project, 1, 0.8)
+    monkeypatch.chdir(project.folder)
+    pinned = cauce("models", "pin", "serving/fake", "--reason", "audit", "--json", root=project.root).json("models-pin")
+    assert (pinned["version"], pinned["pinned"], pinned["reason"]) == (1, True, "audit")
+    push(project, 2, 0.91)
+    assert not (project.folder / "serving/fake/2").exists()
+    (row,) = cauce("models", "--json", root=project.root).json("models-list")
+    assert row["pinned"]["reason"] == "audit"
+    assert "pinned: audit" in cauce("models", root=project.root).out
+    again = cauce("models", "pin", "serving/fake", "--reason", "audit", root=project.root)
+    assert (again.code, "is pinned already, since" in again.err) == (2, True)
+    said = cauce("models", "unpin", "serving/fake", "--reason", "the audit is over", root=project.root)
+    assert (said.code, "is not pinned any more. It was since" in said.out) == (0, True)
+    push(project, 2, 0.91)  # the refusal was no result that could be reused
+    assert (project.folder / "serving/fake/2").is_dir()
+    done = project.store.executions_of_run(MANUAL_RUN)
+    assert [(one.component, one.verdict, one.reasons) for one in done] == [
+        ("cauce.models.pin", "pinned", ("audit",)),
+        ("cauce.models.unpin", "unpinned", ("the audit is over",)),
+    ]
+    assert [artifact.id for artifact in project.store.inputs_of(done[0].id)["model"]] == [1]
+
+
+def test_a_rollback_may_pin_what_it_serves(project: Project) -> None:
+    push(project, 1, 0.8)
+    push(project, 2, 0.91)
+    words = ("models", "rollback", project.folder / "serving/fake", 1, "--reason", "alarms", "--pin")
+    said = cauce(*words, root=project.root)
+    assert said.out.splitlines()[1:] == [
+        "Withdrawn, and not pushed again: version 2.",
+        "The destination is pinned: no other model is pushed there.",
+    ]
+    push(project, 3, 0.95)
+    assert not (project.folder / "serving/fake/4").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("pin", "serving/fake", "--reason", " "), "--reason is empty"),
+        (("pin", "serving/fake"), "Missing option '--reason'."),
+        (("pin", "serving/other", "--reason", "x"), "There is no folder serving/other."),
+        (("pin", "empty", "--reason", "x"), "has no version yet."),
+        (("unpin", "serving/fake", "--reason", "x"), "is not pinned."),
+    ],
+)
+def test_a_pin_that_cannot_be_is_refused(
+    project: Project, monkeypatch: pytest.MonkeyPatch, words: tuple[object, ...], message: str
+) -> None:
+    push(project, 1, 0.8)
+    (project.folder / "empty").mkdir()
+    monkeypatch.chdir(project.folder)
+    said = cauce("models", *words, root=project.root)
+    assert (said.code, message in said.err) == (2, True), said.err
+    assert not (project.folder / "serving/fake/.cauce.json").exists()
+    assert project.store.executions_of_run(MANUAL_RUN) == []
 
 
 def test_a_rollback_is_part_of_the_models_lineage_and_is_no_run(project: Project) -> None:

@@ -81,7 +81,7 @@ def test_skip_passes_to_those_that_need_the_output_and_not_to_those_that_can_do_
     can_do_without = Adder(source, skipped)
     ran = project.run(needs, can_do_without)
     assert ran.states == {"Source": "done", "NearDoubler": "skipped", "Blocking": "skipped", "Adder": "done"}
-    assert ran.reasons("Blocking") == ("NearDoubler has made nothing in this run",)
+    assert ran.reasons("Blocking") == ("NearDoubler was skipped: the condition Source.numbers.total == 0 does not hold (it is 6)",)
     assert (ran.output("Adder").path / "numbers.json").read_text() == "[1, 2, 3]"
 
 

@@ -63,7 +63,7 @@ def numbers(folder: Path, name: str, **properties: int | float | str) -> Numbers
 def produce(store: MetadataStore, pipeline: str, run: str, *artifacts: Artifact, key: str = "", node: str = "Source") -> int:
     """Records an execution that makes artifacts."""
     execution = store.register(pipeline, run, node, "tests.fakes.Source", {"reasons": '["new"]'}, {})
-    store.publish(execution, ExecutionState.COMPLETE, {"seconds": 0.5}, {"numbers": artifacts}, cache_key=key or None)
+    store.publish(execution, ExecutionState.COMPLETE, {"seconds": 0.5}, {"numbers": artifacts}, cache_keys=[key] if key else [])
     return execution
 
 

@@ -19,7 +19,7 @@ from pipeline.context import Context, Progress
 from pipeline.errors import DataError, ExecutionError, InterruptedRunError, NodeTimeoutError, ProcessDiedError, UserCodeError
 from pipeline.executor import Job, Result
 from pipeline.workers import Workers
-from tests.fakes import Applying, Doubler, Failing, Numbers, Sleeping, write
+from tests.fakes import Applying, Doubler, Failing, Numbers, Sleeping, Source, write
 from tests.project import Project
 
 
@@ -306,3 +306,29 @@ def test_children_die_with_the_process_of_their_run(project: Project) -> None:
     os.kill(process, signal.SIGKILL)
     os.waitpid(process, 0)
     assert until(lambda: all(gone(int(pid)) for pid in pids.read_text().split()))
+
+
+class Telling(Component):
+    """Tells a variable of its process, and what a module saw that the server imported."""
+
+    def execute(self, context, numbers: Input[Numbers], result: Output[Numbers], *, value: str = "") -> None:  # type: ignore[no-untyped-def]
+        context.note(variable=os.environ.get("CAUCE_TEST_VARIABLE", ""))
+        write(result, [1])
+
+    @classmethod
+    def environment(cls, parameters: Any) -> dict[str, str]:
+        """The parameter as a variable."""
+        return {"CAUCE_TEST_VARIABLE": parameters["value"]} if parameters["value"] else {}
+
+
+def test_an_executor_that_needs_variables_has_a_server_that_began_with_them(project: Project) -> None:
+    source = Source()
+    nodes = [Telling(source, id=f"told{index}", value=value) for index, value in enumerate(["", "one", "two"])]
+    project.run(*nodes)
+    store = project.store
+    told = {execution.node: execution.properties.get("variable") for run in store.runs() for execution in store.executions_of_run(run.id)}
+    assert {name: value for name, value in told.items() if name.startswith("told")} == {
+        "told0": "",
+        "told1": "one",
+        "told2": "two",
+    }

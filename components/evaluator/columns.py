@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.evaluator.rows import Rows
+from components.evaluator.tally import Buckets, Tally
 from pipeline.errors import DataError
 
 Matrix = npt.NDArray[np.float64]
@@ -40,17 +41,22 @@ class Sums:
 
 @dataclass(frozen=True)
 class Histogram:
-    """TFMA's calibration histogram: the sums of labels, predictions and weights per bucket of the prediction.
+    """A computation whose result depends on sums per bucket.
 
     Attributes:
         key: Its key.
-        buckets: Returns the bucket of each row, `(rows,)`.
-        columns: Returns what each row adds to its bucket, `(rows, 3)`.
+        width: Number of sums per bucket.
+        entries: Returns the bucket of each row and what it adds, `(rows,)` and `(rows, width)`; of several values per row
+            `(rows, values)` and `(rows, values, width)`.
+        value: Returns what the metrics that follow take for it.
+        limit: How many buckets there may be; see `Buckets`.
     """
 
     key: Any
-    buckets: Callable[[Rows], npt.NDArray[np.int64]]
-    columns: Callable[[Rows], Matrix]
+    width: int
+    entries: Callable[[Rows], tuple[npt.NDArray[np.int64], Matrix]]
+    value: Callable[[Buckets], Any]
+    limit: int | None = None
 
 
 def vectorise(combiner: Any, models: Mapping[str, int]) -> Sums | Histogram | None:
@@ -58,8 +64,8 @@ def vectorise(combiner: Any, models: Mapping[str, int]) -> Sums | Histogram | No
     build = _KNOWN.get(type(combiner).__name__)
     if build is None or any(getattr(combiner, option, None) for option in _LEFT_TO_TFMA):
         return None
-    key = getattr(combiner, "_key", None) or getattr(combiner, "_metric_key", None)
-    if key is not None and (key.sub_key or key.output_name):
+    key = _key_of(combiner)
+    if key is not None and (key.output_name or (key.sub_key and key.sub_key.class_id is None)):
         return None
     name = key.model_name if key is not None else combiner._model_name
     return build(combiner, models[name])
@@ -68,15 +74,32 @@ def vectorise(combiner: Any, models: Mapping[str, int]) -> Sums | Histogram | No
 _LEFT_TO_TFMA = ("_aggregation_type", "_class_weights", "_example_id_key", "_sub_key")
 
 
-def _pair(rows: Rows, model: int, weighted: bool) -> tuple[Matrix, Matrix, Matrix]:
-    """Returns labels, predictions and weights of a model, `(rows,)` each."""
+def _key_of(combiner: Any) -> Any | None:
+    return getattr(combiner, "_key", None) or getattr(combiner, "_metric_key", None)
+
+
+def _pair(rows: Rows, model: int, combiner: Any) -> tuple[Matrix, Matrix, Matrix]:
+    """Returns labels, predictions and weights of a model, `(rows,)` each; of one class or value of a row if the key says so."""
     labels, predictions = rows.labels[model], rows.predictions[model]
+    sub_key = getattr(_key_of(combiner), "sub_key", None)
+    if sub_key:
+        labels, predictions = _of_class(labels, predictions, sub_key.class_id)
     if labels.ndim != 1 or predictions.ndim != 1:
         raise DataError(
             f"The metric needs one label and one prediction per row. Received: {labels[0].size} and {predictions[0].size} values per row.",
             hint="For several classes ask for SparseCategoricalAccuracy, or name metrics with their options in eval_config.",
         )
-    return labels.astype(np.float64), predictions.astype(np.float64), _weights(rows, weighted)
+    return labels.astype(np.float64), predictions.astype(np.float64), _weights(rows, combiner._example_weighted)
+
+
+def _of_class(labels: Any, predictions: Any, class_id: int) -> tuple[Any, Any]:
+    """Returns the label and the prediction of one class; a label that is the number of a class becomes 1 or 0."""
+    predictions = predictions.reshape(len(predictions), -1)
+    if not 0 <= class_id < predictions.shape[1]:
+        raise DataError(f"The metric is of class or step {class_id}. Expected one from 0 to {predictions.shape[1] - 1}.")
+    if labels.ndim == 1 and predictions.shape[1] > 1:
+        return labels == class_id, predictions[:, class_id]
+    return labels.reshape(len(labels), -1)[:, class_id], predictions[:, class_id]
 
 
 def _weights(rows: Rows, weighted: bool) -> Matrix:
@@ -92,7 +115,7 @@ def _count(combiner: Any, model: int) -> Sums:
 
 def _weighted_means(combiner: Any, model: int) -> Sums:
     def columns(rows: Rows) -> Matrix:
-        labels, predictions, weights = _pair(rows, model, combiner._example_weighted)
+        labels, predictions, weights = _pair(rows, model, combiner)
         return np.stack([labels * weights, predictions * weights, weights], axis=1)
 
     def result(sums: Matrix) -> Metrics:
@@ -106,7 +129,7 @@ def _weighted_means(combiner: Any, model: int) -> Sums:
 def _regression(error: Callable[[Matrix, Matrix], Matrix]) -> Callable[[Any, int], Sums]:
     def build(combiner: Any, model: int) -> Sums:
         def columns(rows: Rows) -> Matrix:
-            labels, predictions, weights = _pair(rows, model, combiner._example_weighted)
+            labels, predictions, weights = _pair(rows, model, combiner)
             with np.errstate(all="ignore"):
                 errors = error(labels, predictions)
             defined = ~np.isnan(errors)
@@ -126,7 +149,7 @@ def _moments(combiner: Any, model: int) -> Sums:
     """Sums of powers of the label's distance from a value near its mean, so that no digits are lost; see `tfma_metrics.Moments`."""
 
     def columns(rows: Rows) -> Matrix:
-        labels, predictions, weights = _pair(rows, model, combiner._example_weighted)
+        labels, predictions, weights = _pair(rows, model, combiner)
         distances = labels - rows.origins[model]
         return np.stack([weights, weights * distances, weights * distances**2, weights * (predictions - labels) ** 2], axis=1)
 
@@ -149,7 +172,7 @@ def _confusion(combiner: Any, model: int) -> Sums:
     fractional = combiner._enable_fractional_labels
 
     def columns(rows: Rows) -> Matrix:
-        labels, predictions, weights = _pair(rows, model, combiner._example_weighted)
+        labels, predictions, weights = _pair(rows, model, combiner)
         if fractional:
             _check_fractions(labels)
         parts = []
@@ -220,21 +243,67 @@ def _check_widths(labels: int, predictions: int, metrics: list[str]) -> None:
 def _histogram(combiner: Any, model: int) -> Histogram:
     last = combiner._num_buckets + 1
 
-    def buckets(rows: Rows) -> npt.NDArray[np.int64]:
-        labels, predictions, _ = _pair(rows, model, False)
-        values = predictions if combiner._prediction_based_bucketing else labels
-        places = (np.nan_to_num(values, nan=0.0) - combiner._left) / combiner._range * combiner._num_buckets + 1
-        found: npt.NDArray[np.int64] = np.clip(places, 0, last).astype(np.int64)
-        return found
-
-    def columns(rows: Rows) -> Matrix:
-        labels, predictions, weights = _pair(rows, model, combiner._example_weighted)
+    def entries(rows: Rows) -> tuple[npt.NDArray[np.int64], Matrix]:
+        labels, predictions, weights = _pair(rows, model, combiner)
         if combiner._fractional_labels:
             _check_fractions(labels)
+        values = predictions if combiner._prediction_based_bucketing else labels
+        places = (np.nan_to_num(values, nan=0.0) - combiner._left) / combiner._range * combiner._num_buckets + 1
         weighted: Matrix = np.stack([labels, predictions, np.ones(rows.count)], axis=1) * weights[:, None]
-        return weighted
+        return np.clip(places, 0, last).astype(np.int64), weighted
 
-    return Histogram(combiner._key, buckets, columns)
+    def value(buckets: Buckets) -> list[Any]:
+        from tensorflow_model_analysis.metrics.calibration_histogram import Bucket
+
+        return [Bucket(number, *values) for number, values in zip(buckets.ids.tolist(), buckets.sums[0].tolist(), strict=True)]
+
+    return Histogram(combiner._key, 3, entries, value)
+
+
+def _class_matrices(combiner: Any, model: int) -> Histogram | None:
+    """TFMA's confusion matrices of several classes, at thresholds below which no class is predicted."""
+    thresholds = combiner._thresholds
+    if sorted(thresholds) != list(thresholds):
+        return None
+
+    def entries(rows: Rows) -> tuple[npt.NDArray[np.int64], Matrix]:
+        labels, scores = rows.labels[model], rows.predictions[model]
+        if scores.ndim != 2:
+            raise DataError("The metric needs a score for each of several classes. Received: one prediction per row.")
+        truth = (labels if labels.ndim == 1 else labels.argmax(axis=1)).astype(np.int64)
+        best = scores.argmax(axis=1)
+        below = scores[np.arange(rows.count), best][:, None] <= np.array(thresholds)
+        ids = (np.arange(len(thresholds)) << 2 * _CLASS_BITS) + (truth[:, None] << _CLASS_BITS) + np.where(below, 0, best[:, None] + 1)
+        weights = _weights(rows, combiner._example_weighted)
+        return ids, np.broadcast_to(weights[:, None, None], (*ids.shape, 1))
+
+    def value(buckets: Buckets) -> Any:
+        from tensorflow_model_analysis.metrics import multi_class_confusion_matrix_metrics as tfma
+
+        matrices = tfma.Matrices()
+        for number, (count,) in zip(buckets.ids.tolist(), buckets.sums[0].tolist(), strict=True):
+            place, truth, predicted = number >> 2 * _CLASS_BITS, number >> _CLASS_BITS & _CLASS_MASK, number & _CLASS_MASK
+            matrices.setdefault(thresholds[place], {})[tfma.MatrixEntryKey(truth, predicted - 1)] = count
+        return matrices
+
+    return Histogram(combiner._key, 1, entries, value)
+
+
+_CLASS_BITS = 20
+_CLASS_MASK = (1 << _CLASS_BITS) - 1
+
+
+def _tally(combiner: Any, model: int) -> Histogram:
+    return tally_histogram(combiner._key, combiner.tally, model)
+
+
+def tally_histogram(key: Any, tally: Tally, model: int) -> Histogram:
+    """Returns the computation of a tally; `key` tells whether rows are weighted."""
+
+    def entries(rows: Rows) -> tuple[npt.NDArray[np.int64], Matrix]:
+        return tally.entries(rows.labels[model], rows.predictions[model], _weights(rows, key.example_weighted), rows.origins[model])
+
+    return Histogram(key, tally.width, entries, lambda buckets: buckets, tally.limit)
 
 
 _KNOWN: Mapping[str, Callable[[Any, int], Sums | Histogram | None]] = {
@@ -250,4 +319,6 @@ _KNOWN: Mapping[str, Callable[[Any, int], Sums | Histogram | None]] = {
     "_BinaryConfusionMatrixCombiner": _confusion,
     "_CompilableMetricsCombiner": _keras,
     "_CalibrationHistogramCombiner": _histogram,
+    "_MultiClassConfusionMatrixCombiner": _class_matrices,
+    "TallyCombiner": _tally,
 }

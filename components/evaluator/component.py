@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from components.evaluator.threshold import PLOTS, Threshold, check_metric, normalise_slices
-from components.records import shard_files
+from components.evaluator.metric import bundle_of, parse_metric, spread_bundles
+from components.evaluator.threshold import METRICS, Threshold, check_plot, normalise_slices
+from components.records import refuse_sequences, shard_files
 from components.schema.file import FileDriver, read_schema_of
 from components.serving import serving_path
 from components.tensorflow_setup import grow_gpu_memory
@@ -62,13 +63,14 @@ class Evaluator(Component):
         schema: Tells the types of the features, which saves reading the others; optional.
 
     Outputs:
-        evaluation: TFMA's result files, which `tfma.load_eval_result` reads, and `summary.json`
-            (`schemas/summaries/ModelEvaluation.json`).
+        evaluation: TFMA's result files, which `tfma.load_eval_result` reads, pictures of plots, and `summary.json`
+            (`schemas/summaries/ModelEvaluation.json`) with metrics, plots and the rows to look at.
         blessing: `BLESSED` or `NOT_BLESSED`, and `blessing.json` (`schemas/summaries/ModelBlessing.json`).
 
     Args:
         label: Name of the label. Default: none; needed unless `eval_config` is given.
-        metrics: Names of metrics of TFMA or Keras, such as `AUC`, `RootMeanSquaredError` or `SparseCategoricalAccuracy`; those of the
+        metrics: `classification`, `regression` or `forecast` for what is usually wanted, or names such as `AUC`, `TopKAccuracy(k=3)`,
+            `Recall(class_='spam')` or `MeanAbsoluteError(step=24)`, of TFMA, of Keras, or those in `docs/evaluation.md`; those of the
             thresholds are added. They are not a number where a prediction is not. Default: none but those.
         slices: Where they are computed besides on all rows: `["payment_type", ["trip_start_day", "trip_start_hour"]]`; each item, a
             feature or a crossing of features, is one slice per value; `payment_type=Cash` is one slice. Default: none.
@@ -77,13 +79,20 @@ class Evaluator(Component):
         prediction: The output of the serving signature to judge. Default: None, the only one, or the one with a usual name.
         weight: A numeric feature that holds the weight of a row. Default: None, all weigh the same.
         plots: Names of plots of TFMA, such as `CalibrationPlot`. Default: none.
-        confidence_intervals: `bootstrap` or `jackknife`, with 20 samples, 95 %. Default: None, without.
+        confidence_intervals: `bootstrap` or `jackknife`, with 20 samples, 95 %. Default: None, without; `bootstrap` where a threshold
+            must be kept beyond chance.
         min_slice_size: Slices with fewer rows are not computed, and not judged. Default: 1.
-        eval_config: A file with a TFMA `EvalConfig` as text, instead of all of the above but splits. Default: None.
+        worst_examples: So many rows with the highest loss, and so many of the mistakes of which the model is surest, are kept in the
+            summary, to be looked at: 0 to 200. Default: 20.
+        key: A feature that identifies a row, to name those. Default: None, by split, file and position only.
+        pictures: Whether the plots of all rows are also drawn as PNG files. Default: True.
+        eval_config: A file with a TFMA `EvalConfig` as text, instead of what is said of label, prediction, weight, metrics, plots,
+            slices, thresholds, confidence intervals and the size of slices. Default: None.
 
     Raises:
         DefinitionError: If a metric is not known, there is nothing to compute, or `eval_config` is not the only one to say it.
-        DataError: If label, weight or a slice cannot be found, a row has no label, or a split has no rows.
+        DataError: If label, weight, class or a slice cannot be found, a metric is of another kind of model, a row has no label, or a split
+            has no rows.
 
     Example:
         evaluator = Evaluator(
@@ -104,6 +113,9 @@ class Evaluator(Component):
     def validate(self) -> None:
         """Checks names, and that the parameters say one thing once."""
         given = self.parameters
+        if not 0 <= given["worst_examples"] <= _MOST_EXAMPLES:
+            received = f"Received: {given['worst_examples']}."
+            raise DefinitionError(f"Node '{self.id}': worst_examples must be 0 to {_MOST_EXAMPLES}. {received}")
         if given["eval_config"] is not None:
             defaults = spec_of(type(self)).parameters
             doubled = [name for name in _REPLACED if given[name] != defaults[name].default]
@@ -114,10 +126,10 @@ class Evaluator(Component):
             raise DefinitionError(f"Node '{self.id}' (Evaluator) needs the parameter 'label': str, or 'eval_config': str.")
         if not given["metrics"] and not given["thresholds"]:
             raise DefinitionError(f"Node '{self.id}': there is no metric to compute.", hint="For example: metrics=['AUC'].")
-        for name in given["metrics"]:
-            check_metric(name)
+        for name in spread_bundles(given["metrics"]):
+            parse_metric(name, METRICS)
         for name in given["plots"]:
-            check_metric(name, PLOTS, "plot")
+            check_plot(name)
         normalise_slices(given["slices"], f"Node '{self.id}'")
 
     def execute(
@@ -131,7 +143,7 @@ class Evaluator(Component):
         schema: Input[Schema] | None,
         *,
         label: str = "",
-        metrics: tuple[str, ...] = (),
+        metrics: str | tuple[str, ...] = (),
         slices: tuple[str | list[str] | tuple[str, ...], ...] = (),
         thresholds: tuple[Threshold, ...] = (),
         splits: tuple[str, ...] = ("eval",),
@@ -140,12 +152,16 @@ class Evaluator(Component):
         plots: tuple[str, ...] = (),
         confidence_intervals: Literal["bootstrap", "jackknife"] | None = None,
         min_slice_size: int = 1,
+        worst_examples: int = 20,
+        key: str | None = None,
+        pictures: bool = True,
         eval_config: str | None = None,
     ) -> None:
         """Evaluates the model and judges it."""
-        from components.evaluator import config, results, verdict
+        from components.evaluator import config, results, verdict, views
         from components.evaluator import evaluation as evaluations
 
+        refuse_sequences(context.node, [examples])
         if eval_config is not None:
             add_to_path(context.folders)  # a config may name metrics in modules of the project
             written = config.read_config(context.path(eval_config))
@@ -154,22 +170,27 @@ class Evaluator(Component):
                 label=label,
                 prediction=prediction,
                 weight=weight,
-                metrics=metrics,
-                plots=plots,
                 slices=normalise_slices(slices, f"Node '{context.node}'"),
                 thresholds=thresholds,
-                confidence_intervals=confidence_intervals,
+                confidence_intervals=confidence_intervals or ("bootstrap" if any(one.beyond_chance for one in thresholds) else None),
                 min_slice_size=min_slice_size,
             )
         grow_gpu_memory()
         context.progress("loading the models")
+        candidate, features = serving_path(model.path), None if schema is None else read_schema_of(schema)
+        files = [file for split in splits for file in shard_files(examples.split_path(split))]
+        subject = evaluations.subject_of(written, files, candidate, features, bundle_of(metrics), context)
+        if eval_config is None:
+            config.add_metrics(written, metrics, plots, thresholds, subject)
         prepared = evaluations.prepare(
             written,
-            [file for split in splits for file in shard_files(examples.split_path(split))],
-            serving_path(model.path),
+            files,
+            candidate,
             None if baseline_model is None else serving_path(baseline_model.path),
-            None if schema is None else read_schema_of(schema),
+            features,
             evaluation.path,
+            subject,
+            views.Viewing(worst_examples, key or "", pictures),
         )
         context.progress("evaluating")
         evaluations.run(prepared, context)
@@ -177,12 +198,21 @@ class Evaluator(Component):
         context.progress("judging", rows=found[0].examples if found else None)
         baseline = config.baseline_of(prepared.config)
         labels = ", ".join(sorted({spec.label_key for spec in prepared.config.model_specs}))
-        evaluation.write_summary(results.summarise(found, label=labels, splits=splits, baseline=baseline))
-        decided = verdict.judge(config.thresholds_of(prepared.config), found, baseline=baseline, against_baseline=prepared.rubber_stamp)
+        summary = results.summarise(found, label=labels, splits=splits, baseline=baseline, subject=subject, folder=evaluation.path)
+        evaluation.write_summary(summary)
+        decided = verdict.judge(
+            config.thresholds_of(prepared.config),
+            found,
+            baseline=baseline,
+            against_baseline=prepared.rubber_stamp,
+            subject=subject,
+            beyond_chance=verdict.beyond_chance_of(thresholds, subject),
+        )
         _write_blessing(blessing, decided.as_json(), model, baseline_model)
         context.decide("blessed" if decided.blessed else "not blessed", decided.reasons)
 
 
+_MOST_EXAMPLES = 200
 _REPLACED = ("label", "metrics", "slices", "thresholds", "prediction", "weight", "plots", "confidence_intervals", "min_slice_size")
 
 

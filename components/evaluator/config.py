@@ -5,11 +5,13 @@ From here on the `EvalConfig` is all that the evaluation knows, whichever way it
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.evaluator.metric import bundle_of, spread_bundles
+from components.evaluator.metric_config import PLOTS_OF_BUNDLES, metrics_specs, slicing_spec
 from components.evaluator.saved_model import TRANSFORM_SIGNATURE, ServedModel
+from components.evaluator.subject import Subject
 from components.evaluator.threshold import OVERALL, Slice, Threshold
 from components.schema.file import existing_file
 from pipeline.errors import DataError
@@ -17,31 +19,25 @@ from pipeline.errors import DataError
 if TYPE_CHECKING:
     from tensorflow_model_analysis.proto import config_pb2
 
-DOUBLE_PRECISION_METRICS = frozenset({"R2Score", "RootMeanSquaredError"})
-
 
 def build_config(
     *,
     label: str,
     prediction: str | None,
     weight: str | None,
-    metrics: tuple[str, ...],
-    plots: tuple[str, ...],
     slices: tuple[Slice, ...],
     thresholds: tuple[Threshold, ...],
     confidence_intervals: str | None,
     min_slice_size: int,
 ) -> config_pb2.EvalConfig:
-    """Returns the config that says the same as the parameters."""
+    """Returns the config that says the same as the parameters, but for the metrics, which `add_metrics` adds."""
     from tensorflow_model_analysis.proto import config_pb2
 
     judged = [slice_ for threshold in thresholds for slice_ in threshold.slices]
     everywhere = dict.fromkeys((OVERALL, *slices, *judged))
-    names = dict.fromkeys((*metrics, *(threshold.metric for threshold in thresholds), *plots))
     config = config_pb2.EvalConfig(
         model_specs=[config_pb2.ModelSpec(label_key=label, prediction_key=prediction or "", example_weight_key=weight or "")],
         slicing_specs=[slicing_spec(slice_) for slice_ in everywhere],
-        metrics_specs=[config_pb2.MetricsSpec(metrics=[_metric(name, thresholds) for name in names])],
     )
     if min_slice_size > 1:
         config.options.min_slice_size.value = min_slice_size
@@ -52,44 +48,36 @@ def build_config(
     return config
 
 
-def slicing_spec(slice_: Slice) -> config_pb2.SlicingSpec:
-    """Returns the specification of a slice such as `("company", "payment_type=Cash")`."""
+def add_metrics(
+    config: config_pb2.EvalConfig,
+    metrics: str | tuple[str, ...],
+    plots: tuple[str, ...],
+    thresholds: tuple[Threshold, ...],
+    subject: Subject,
+) -> None:
+    """Adds the metrics and plots of the parameters, on what is evaluated.
+
+    Raises:
+        DataError: If a metric is not one of what is evaluated, or names a class or step that there is not.
+    """
+    bundled = PLOTS_OF_BUNDLES.get(subject.task, ()) if bundle_of(metrics) else ()
+    config.metrics_specs.extend(metrics_specs(spread_bundles(metrics), dict.fromkeys((*plots, *bundled)), thresholds, subject))
+
+
+def judged_spec(config: config_pb2.EvalConfig, candidate: ServedModel) -> config_pb2.ModelSpec:
+    """Returns the candidate's `ModelSpec` with its signature.
+
+    Raises:
+        DataError: If it is open which output of the model is its prediction.
+    """
     from tensorflow_model_analysis.proto import config_pb2
 
-    return config_pb2.SlicingSpec(
-        feature_keys=[name for name in slice_ if "=" not in name],
-        feature_values=dict(name.split("=", 1) for name in slice_ if "=" in name),
-    )
-
-
-def _metric(name: str, thresholds: Iterable[Threshold]) -> config_pb2.MetricConfig:
-    from tensorflow_model_analysis.proto import config_pb2
-
-    from components.evaluator import tfma_metrics
-
-    metric = config_pb2.MetricConfig(class_name=name, module=tfma_metrics.__name__ if name in DOUBLE_PRECISION_METRICS else "")
-    for threshold in thresholds:
-        if threshold.metric == name:
-            metric.per_slice_thresholds.add(
-                slicing_specs=[slicing_spec(slice_) for slice_ in threshold.slices], threshold=_metric_threshold(threshold)
-            )
-    return metric
-
-
-def _metric_threshold(threshold: Threshold) -> config_pb2.MetricThreshold:
-    from tensorflow_model_analysis.proto import config_pb2
-
-    result = config_pb2.MetricThreshold()
-    if threshold.at_least is not None:
-        result.value_threshold.lower_bound.value = threshold.at_least
-    if threshold.at_most is not None:
-        result.value_threshold.upper_bound.value = threshold.at_most
-    if threshold.change is not None:
-        better = "HIGHER_IS_BETTER" if threshold.higher_is_better else "LOWER_IS_BETTER"
-        result.change_threshold.direction = config_pb2.MetricDirection.Value(better)
-        bound = result.change_threshold.relative if threshold.relative else result.change_threshold.absolute
-        bound.value = threshold.change
-    return result
+    spec = config_pb2.ModelSpec()
+    spec.CopyFrom(next((spec for spec in config.model_specs if not spec.is_baseline), spec))
+    spec.signature_name = spec.signature_name or "serving_default"
+    if not spec.prediction_keys:
+        spec.prediction_key = candidate.prediction_output(spec.signature_name, spec.prediction_key)
+    return spec
 
 
 def read_config(file: Path) -> config_pb2.EvalConfig:

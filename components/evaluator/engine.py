@@ -7,16 +7,19 @@ evaluated by different workers. Memory grows with the number of slices and not w
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from components.evaluator.plan import SAMPLES, Plan, plan_of
+from components.evaluator.plan import SAMPLES, Plan
 from components.evaluator.rows import Column, Layout, Rows, read_rows
+from components.evaluator.tally import Buckets
+from components.evaluator.worst import Keeper, Keeping, Worst
 from pipeline.errors import DataError
 
 Array = npt.NDArray[np.float64]
@@ -28,6 +31,9 @@ SliceKey = tuple[tuple[str, str | int | float], ...]
 BLOCK_ROWS = 1 << 17
 """Rows that are sliced and added up at once."""
 
+BLOCK_VALUES = 1 << 22
+"""Labels and predictions that are added up at once, where a row has many."""
+
 
 @dataclass(frozen=True)
 class SliceState:
@@ -35,54 +41,66 @@ class SliceState:
 
     Attributes:
         sums: `(1 + samples, columns)`: the rows, the predictions of each model that are not a number, then the plan's sums.
-        buckets: For each histogram, the buckets that occur, and `(1 + samples, buckets, 3)`.
+        buckets: For each histogram, the buckets that occur.
     """
 
     sums: Array
-    buckets: list[tuple[npt.NDArray[np.int64], Array]]
+    buckets: list[Buckets]
 
     def merged(self, other: SliceState) -> SliceState:
         """Returns the state of the rows of both."""
-        buckets = [_merged(mine, theirs) for mine, theirs in zip(self.buckets, other.buckets, strict=True)]
+        buckets = [mine.merged(theirs) for mine, theirs in zip(self.buckets, other.buckets, strict=True)]
         return SliceState(self.sums + other.sums, buckets)
 
 
-State = dict[SliceKey, SliceState]
+@dataclass(frozen=True)
+class State:
+    """What is known of the rows seen so far.
+
+    Attributes:
+        slices: The sums of each slice.
+        plots: For each plot of the plan, the buckets that occur in all rows.
+        worst: The rows to look at.
+    """
+
+    slices: dict[SliceKey, SliceState] = field(default_factory=dict)
+    plots: tuple[Buckets, ...] = ()
+    worst: Worst = field(default_factory=Worst)
+
+    def merged(self, other: State) -> State:
+        """Returns the state of the rows of both."""
+        slices = dict(self.slices)
+        for key, found in other.slices.items():
+            slices[key] = slices[key].merged(found) if key in slices else found
+        if not (self.plots and other.plots):
+            plots = self.plots or other.plots
+        else:
+            plots = tuple(mine.merged(theirs) for mine, theirs in zip(self.plots, other.plots, strict=True))
+        return State(slices, plots, self.worst.merged(other.worst))
 
 
-def _merged(left: tuple[Any, Any], right: tuple[Any, Any]) -> tuple[Any, Any]:
-    ids = np.union1d(left[0], right[0])
-    total = np.zeros((left[1].shape[0], len(ids), left[1].shape[2]))
-    for part, values in (left, right):
-        total[:, np.searchsorted(ids, part)] += values
-    return ids, total
-
-
-def evaluate_file(file: str, layout: Layout, serialized_config: bytes, serialized_schema: bytes | None) -> State:
+def evaluate_file(file: str, layout: Layout, plan: Callable[[], Plan], keeping: Keeping) -> State:
     """Reads, predicts and adds up the rows of one file."""
-    plan = plan_of(serialized_config, serialized_schema)
-    state: State = {}
-    for block in _blocks(read_rows(Path(file), layout)):
-        state = merge_states([state, _evaluate_block(block, plan)])
-    return state
+    made, keeper, state = plan(), Keeper(keeping), State()
+    for block in _blocks(read_rows(Path(file), layout, keeper.look)):
+        state = state.merged(_evaluate_block(block, made))
+    return dataclasses.replace(state, worst=keeper.kept)
 
 
 def merge_states(states: Iterable[State]) -> State:
     """Returns the state of all rows together."""
-    result: State = {}
-    for state in states:
-        for key, found in state.items():
-            result[key] = result[key].merged(found) if key in result else found
-    return result
+    return functools.reduce(State.merged, states, State())
 
 
 def _blocks(batches: Iterable[Rows]) -> Iterator[Rows]:
     waiting: list[Rows] = []
+    rows = values = 0
     for batch in batches:
         waiting.append(batch)
-        if sum(rows.count for rows in waiting) >= BLOCK_ROWS:
+        rows, values = rows + batch.count, values + sum(part.size for part in (*batch.labels, *batch.predictions))
+        if rows >= BLOCK_ROWS or values >= BLOCK_VALUES:
             yield _joined(waiting)
-            waiting = []
+            waiting, rows, values = [], 0, 0
     if waiting:
         yield _joined(waiting)
 
@@ -109,18 +127,21 @@ def _joined(batches: list[Rows]) -> Rows:
 def _evaluate_block(rows: Rows, plan: Plan) -> State:
     matrix = np.concatenate([_unknown(rows), *(sums.columns(rows) for sums in plan.sums)], axis=1)
     samples = _multiplicities(rows, plan)
-    buckets = [(histogram.buckets(rows), histogram.columns(rows)) for histogram in plan.histograms]
-    state: State = {}
-    for spec in plan.config.slicing_specs:
-        groups = group_rows(spec, rows)
-        if not groups.keys:
-            continue
+    slices = [groups for groups in (group_rows(spec, rows) for spec in plan.config.slicing_specs) if groups.keys]
+    buckets: list[list[list[Buckets]]] = [[] for _ in slices]
+    for histogram in plan.histograms:
+        ids, values = histogram.entries(rows)
+        for groups, found in zip(slices, buckets, strict=True):
+            found.append(_bucket_sums(groups, ids[groups.rows], values[groups.rows], samples[:, groups.rows], histogram.limit))
+    state: dict[SliceKey, SliceState] = {}
+    for groups, found in zip(slices, buckets, strict=True):
         picked, times = matrix[groups.rows], samples[:, groups.rows]
         totals = np.stack([np.add.reduceat(picked * time[:, None], groups.starts) for time in times])
-        histograms = [_bucket_sums(groups, ids[groups.rows], values[groups.rows], times) for ids, values in buckets]
         for number, key in enumerate(groups.keys):
-            state[key] = SliceState(totals[:, number], [parts[number] for parts in histograms])
-    return state
+            state[key] = SliceState(totals[:, number], [parts[number] for parts in found])
+    everything = Groups([()], np.arange(rows.count), np.zeros(1, np.int64))
+    plots = tuple(_bucket_sums(everything, *plot.entries(rows), samples[:1], plot.limit)[0] for plot in plan.plots)
+    return State(state, plots)
 
 
 def _unknown(rows: Rows) -> Array:
@@ -141,15 +162,20 @@ def _multiplicities(rows: Rows, plan: Plan) -> Array:
     return np.concatenate([once, left_out != np.arange(SAMPLES)[:, None]])
 
 
-def _bucket_sums(groups: Groups, ids: npt.NDArray[np.int64], values: Array, times: Array) -> list[tuple[Any, Array]]:
-    """Returns for each group the buckets that occur in it and their sums, `(1 + samples, buckets, 3)`."""
-    span = int(ids.max()) + 1
-    owners = np.repeat(np.arange(len(groups.keys)), np.diff(np.append(groups.starts, len(ids))))
-    found, places = np.unique(owners * span + ids, return_inverse=True)
+def _bucket_sums(groups: Groups, ids: Indices, values: Array, times: Array, limit: int | None) -> list[Buckets]:
+    """Returns for each group the buckets that occur in it, and their sums for the rows and each sample."""
+    each = ids.size // len(ids)
+    owners = np.repeat(np.arange(len(groups.keys)), np.diff(np.append(groups.starts, len(ids))) * each)
+    flat, entries = ids.reshape(-1), values.reshape(-1, values.shape[-1])
+    span = int(flat.max()) + 1
+    found, places = np.unique(owners * span + flat, return_inverse=True)
     places = places.reshape(-1)
-    sums = np.stack([np.stack([np.bincount(places, column * time, len(found)) for column in values.T], axis=1) for time in times])
+    sums: Array = np.stack(
+        [np.stack([np.bincount(places, column * np.repeat(time, each), len(found)) for column in entries.T], axis=1) for time in times]
+    )
     ends = np.searchsorted(found, np.arange(1, len(groups.keys)) * span)
-    return list(zip(np.split(found % span, ends), np.split(sums, ends, axis=1), strict=True))
+    pairs = zip(np.split(found % span, ends), np.split(sums, ends, axis=1), strict=True)
+    return [Buckets(part, totals, limit).within_limit() for part, totals in pairs]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import numbers
@@ -12,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from components.evaluator.columns import Histogram, Metrics, Sums, vectorise
+from components.evaluator.columns import Histogram, Metrics, Sums, tally_histogram, vectorise
 from components.evaluator.config import baseline_of
+from components.evaluator.plots import MAX_CURVES, plots_of, tallies_of
+from components.evaluator.subject import Subject
+from components.evaluator.tally import Buckets
 from pipeline.errors import CauceError
 
 if TYPE_CHECKING:
@@ -37,11 +41,13 @@ class Plan:
         config: The `EvalConfig`.
         models: The models' names, in the order in which the rows hold them.
         sums: Computations that add up rows.
-        histograms: Calibration histograms.
+        histograms: Computations that add up rows by bucket.
         derived: Computations on the results of the above, in order.
         counts: Keys of metrics that do not depend on predictions.
         without_interval: Keys of metrics that get no confidence interval.
         interval: `bootstrap` or `jackknife`; None without confidence intervals.
+        plots: What the plots of all rows need besides.
+        plotted: All that they need, by model: the keys of histograms or plots.
     """
 
     config: Any
@@ -52,11 +58,18 @@ class Plan:
     counts: frozenset[Any]
     without_interval: frozenset[Any]
     interval: str | None
+    plots: tuple[Histogram, ...] = ()
+    plotted: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+
+    @property
+    def computes_metrics(self) -> bool:
+        """Whether there is more to compute than plots."""
+        return bool(self.sums or self.histograms)
 
 
 @functools.lru_cache(maxsize=2)
-def plan_of(serialized_config: bytes, serialized_schema: bytes | None) -> Plan:
-    """Returns the plan for an `EvalConfig`.
+def plan_of(serialized_config: bytes, serialized_schema: bytes | None, subject: Subject) -> Plan:
+    """Returns the plan for an `EvalConfig`, and for the plots of what is evaluated.
 
     Raises:
         NotInColumnsError: If the config asks for something that the engine does not do.
@@ -71,7 +84,56 @@ def plan_of(serialized_config: bytes, serialized_schema: bytes | None) -> Plan:
         raise NotInColumnsError(reason)
     computations = metric_specs.to_computations(list(config.metrics_specs), eval_config=config, schema=schema)
     models = tuple(spec.name for spec in config.model_specs)
-    return _plan(config, models, computations, metric_specs.metric_keys_to_skip_for_confidence_intervals(config.metrics_specs, config))
+    skipped = metric_specs.metric_keys_to_skip_for_confidence_intervals(config.metrics_specs, config)
+    return _with_plots(_plan(config, models, computations, skipped), subject)
+
+
+@functools.lru_cache(maxsize=2)
+def plots_plan(serialized_config: bytes, subject: Subject) -> Plan:
+    """Returns a plan for the plots only, where TFMA's own pipeline computes the metrics.
+
+    Raises:
+        NotInColumnsError: If labels and predictions are not such that the engine can read them.
+    """
+    from tensorflow_model_analysis.proto import config_pb2
+
+    config = config_pb2.EvalConfig.FromString(serialized_config)
+    for reason in _models_left_to_tfma(config):
+        raise NotInColumnsError(reason)
+    del config.slicing_specs[:]
+    models = tuple(spec.name for spec in config.model_specs)
+    return _with_plots(Plan(config, models, (), (), (), frozenset(), frozenset(), None), subject)
+
+
+def _with_plots(plan: Plan, subject: Subject) -> Plan:
+    """Adds what the plots need and no metric counts on all rows already."""
+    from components.evaluator.tfma_tally_metrics import tally_computation
+
+    overall = any(not spec.feature_keys and not spec.feature_values for spec in plan.config.slicing_specs)
+    known = {histogram.key for histogram in plan.histograms} if overall else set()
+    added, plotted = [], []
+    for place, spec in enumerate(plan.config.model_specs):
+        keys = []
+        for tally in tallies_of(subject):
+            key = tally_computation(tally, plan.config, spec.name, bool(spec.example_weight_key)).keys[0]
+            keys.append(key)
+            if key not in known:
+                added.append(tally_histogram(key, tally, place))
+        plotted.append((spec.name, tuple(keys)))
+    return dataclasses.replace(plan, plots=tuple(added), plotted=tuple(plotted))
+
+
+def plots_by_model(state: State, plan: Plan, subject: Subject) -> dict[str, dict[str, Any]]:
+    """Returns the plots of all rows by role, `candidate` or `baseline`, in the summary's format."""
+    if not plan.plotted or not any(keys for _, keys in plan.plotted):
+        return {}
+    overall = state.slices.get(())
+    pairs = [*zip(plan.plots, state.plots, strict=True)]
+    pairs += zip(plan.histograms, overall.buckets, strict=True) if overall is not None else ()
+    counted = {histogram.key: sample_of(buckets, 0) for histogram, buckets in pairs}
+    roles = {name: "baseline" if name == baseline_of(plan.config) else "candidate" for name, _ in plan.plotted}
+    curves = {"candidate": MAX_CURVES, "baseline": 0}
+    return {roles[name]: plots_of(subject, [counted[key] for key in keys], curves=curves[roles[name]]) for name, keys in plan.plotted}
 
 
 def _left_to_tfma(config: Any) -> Iterator[str]:
@@ -83,6 +145,10 @@ def _left_to_tfma(config: Any) -> Iterator[str]:
         yield "the model has several outputs with labels of their own"
     if any(spec.slice_keys_sql for spec in config.slicing_specs):
         yield "slices are defined in SQL"
+    yield from _models_left_to_tfma(config)
+
+
+def _models_left_to_tfma(config: Any) -> Iterator[str]:
     for spec in config.model_specs:
         if spec.label_keys or spec.prediction_keys or spec.example_weight_keys or not spec.label_key:
             yield "the model has several labels, or none"
@@ -199,8 +265,8 @@ def metrics_of(state: State, plan: Plan) -> list[tuple[SliceKey, Metrics]]:
     from tensorflow_model_analysis.metrics import metric_types
 
     result = []
-    for key in sorted(state, key=repr):
-        found = state[key]
+    for key in sorted(state.slices, key=repr):
+        found = state.slices[key]
         if key and found.sums[0, 0] < plan.config.options.min_slice_size.value:
             error = metric_types.MetricKey(constants.ERROR_METRIC_NAME)
             result.append((key, {error: TOO_SMALL % plan.config.options.min_slice_size.value}))
@@ -213,23 +279,27 @@ def metrics_of(state: State, plan: Plan) -> list[tuple[SliceKey, Metrics]]:
 
 
 class _Computed(dict[Any, Any]):
-    """Metrics of one slice; TFMA's form of a histogram is made only when a metric asks for it."""
+    """Metrics of one slice; what a histogram is to TFMA is made only when a metric asks for it."""
 
-    def __init__(self, histograms: dict[Any, tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]) -> None:
+    def __init__(self, histograms: dict[Any, tuple[Histogram, Buckets]]) -> None:
         super().__init__()
         self.histograms = histograms
 
     def __missing__(self, key: Any) -> Any:
-        from tensorflow_model_analysis.metrics.calibration_histogram import Bucket
-
-        ids, sums = self.histograms[key]
-        self[key] = [Bucket(number, *values) for number, values in zip(ids.tolist(), sums.tolist(), strict=True)]
+        histogram, buckets = self.histograms[key]
+        self[key] = histogram.value(buckets)
         return self[key]
+
+
+def sample_of(buckets: Buckets, sample: int) -> Buckets:
+    """Returns the buckets of the rows (0) or of one sample of them."""
+    return dataclasses.replace(buckets, sums=buckets.sums[sample : sample + 1])
 
 
 def _metrics(state: SliceState, sample: int, plan: Plan) -> Metrics:
     """Returns all metrics of the rows of a slice (sample 0), or of a sample of them."""
-    histograms = {plain.key: (ids, sums[sample]) for plain, (ids, sums) in zip(plan.histograms, state.buckets, strict=True)}
+    pairs = zip(plan.histograms, state.buckets, strict=True)
+    histograms = {plain.key: (plain, sample_of(buckets, sample)) for plain, buckets in pairs}
     metrics = _Computed(histograms)
     start = 1 + len(plan.models)
     for computation in plan.sums:
@@ -238,7 +308,8 @@ def _metrics(state: SliceState, sample: int, plan: Plan) -> Metrics:
     with np.errstate(divide="ignore", invalid="ignore"):  # TFMA divides first and looks for zeros later
         for derived in plan.derived:
             if isinstance(derived, MatricesFromHistogram):
-                metrics.update(derived.compute(*histograms[derived.histogram]))
+                buckets = histograms[derived.histogram][1]
+                metrics.update(derived.compute(buckets.ids, buckets.sums[0]))
             else:
                 metrics.update(derived.result(metrics))
     for name, unknown in zip(plan.models, state.sums[sample, 1:], strict=False):

@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.evaluator.engine import SliceKey
+from components.evaluator.subject import Subject
+from components.evaluator.views import take_views
 from components.records import read_records
 
 if TYPE_CHECKING:
     from components.evaluator.columns import Metrics
 
 MAX_SLICES_IN_SUMMARY = 1000
+MAX_VALUES_IN_SUMMARY = 50_000
 
 
 @dataclass(frozen=True)
@@ -139,28 +142,34 @@ def _value(item: Any) -> Value:
     return Value(item.value.double_value.value, interval.lower_bound.double_value.value, interval.upper_bound.double_value.value)
 
 
-def summarise(results: list[SliceResult], *, label: str, splits: Iterable[str], baseline: str | None) -> dict[str, Any]:
+def summarise(
+    results: list[SliceResult], *, label: str, splits: Iterable[str], baseline: str | None, subject: Subject, folder: Path
+) -> dict[str, Any]:
     """Returns `summary.json` of a ModelEvaluation: metrics by slice, with the baseline's; the largest slices if there are many."""
     slices = [result for result in results if result.key]
-    shown = sorted(slices, key=lambda result: -(result.examples or 0))[:MAX_SLICES_IN_SUMMARY]
+    metrics = max((len(result.values) for result in results), default=1) or 1
+    limit = min(MAX_SLICES_IN_SUMMARY, max(1, MAX_VALUES_IN_SUMMARY // metrics))
+    shown = sorted(slices, key=lambda result: -(result.examples or 0))[:limit]
     overall = [result for result in results if not result.key]
     return {
         "label": label,
         "splits": list(splits),
         "examples": overall[0].examples if overall else None,
         "baseline": baseline is not None,
-        "slices": [_summary(result, baseline) for result in (*overall, *sorted(shown, key=_order))],
+        "slices": [_summary(result, baseline, subject) for result in (*overall, *sorted(shown, key=_order))],
         "slices_left_out": len(slices) - len(shown),
+        **take_views(folder),
     }
 
 
-def _summary(result: SliceResult, baseline: str | None) -> dict[str, Any]:
+def _summary(result: SliceResult, baseline: str | None, subject: Subject) -> dict[str, Any]:
     metrics: dict[str, Any] = {}
-    for key, value in sorted(result.values.items(), key=lambda item: str(item[0])):
+    for key, value in sorted(result.values.items(), key=lambda item: _place(item[0])):
         if key.name == "example_count" or (key.is_diff and baseline is None):
             continue
         role = "difference" if key.is_diff else "baseline" if baseline is not None and key.model_name == baseline else "candidate"
-        metrics.setdefault(metric_name(key), {})[role] = _numbers(value)
+        found = metrics.setdefault(metric_name(key, subject), _part(key, subject))
+        found[role] = _numbers(value)
     return {
         "slice": dict(result.key),
         "name": result.name,
@@ -170,9 +179,26 @@ def _summary(result: SliceResult, baseline: str | None) -> dict[str, Any]:
     }
 
 
-def metric_name(key: Any) -> str:
+def _place(key: Any) -> tuple[str, int, str]:
+    """Classes and steps come in their order."""
+    return key.name, -1 if key.sub_key is None or key.sub_key.class_id is None else key.sub_key.class_id, str(key)
+
+
+def _part(key: Any, subject: Subject) -> dict[str, Any]:
+    """Returns the class or the step that a metric is of, as the summary tells it; nothing for one of all."""
+    if key.sub_key is None or key.sub_key.class_id is None:
+        return {}
+    plain = metric_name(key._replace(sub_key=None), subject)
+    if subject.task == "forecast":
+        return {"metric": plain, "step": key.sub_key.class_id + 1}
+    return {"metric": plain, "class": subject.class_name(key.sub_key.class_id)}
+
+
+def metric_name(key: Any, subject: Subject) -> str:
     """Returns a metric's name with what tells it from others of the same name: output, class, weights."""
-    parts = [key.name, key.output_name, str(key.sub_key) if key.sub_key else "", str(key.aggregation_type) if key.aggregation_type else ""]
+    known = key.sub_key is not None and key.sub_key.class_id is not None and subject.task != "other"
+    part = subject.part_name(key.sub_key.class_id) if known else str(key.sub_key) if key.sub_key else ""
+    parts = [key.name, key.output_name, part, str(key.aggregation_type) if key.aggregation_type else ""]
     return " ".join(part for part in parts if part) + (" (weighted)" if key.example_weighted else "")
 
 

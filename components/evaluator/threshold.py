@@ -5,6 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from components.evaluator.metric import (
+    OWN_HIGHER_IS_BETTER,
+    OWN_LOWER_IS_BETTER,
+    OWN_NEITHER_IS_BETTER,
+    Metric,
+    checked,
+    parse_metric,
+)
 from pipeline.errors import DefinitionError, did_you_mean
 
 # The names are those of TensorFlow Model Analysis and Keras for metrics that need no options, as data, so that a definition is
@@ -30,13 +38,14 @@ NEITHER_IS_BETTER = frozenset({
 })
 MAY_BE_NEGATIVE = frozenset({
     "CoefficientOfDiscrimination", "CosineSimilarity", "Informedness", "Markedness", "MatthewsCorrelationCoefficient", "MeanLabel",
-    "MeanPrediction", "Poisson", "R2Score", "RelativeCoefficientOfDiscrimination",
+    "MeanError", "MeanPrediction", "Poisson", "R2Score", "RelativeCoefficientOfDiscrimination",
 })
 PLOTS = frozenset({
     "CalibrationPlot", "ConfusionMatrixPlot", "MultiClassConfusionMatrixPlot", "MultiLabelConfusionMatrixPlot",
 })
 # fmt: on
-METRICS = HIGHER_IS_BETTER | LOWER_IS_BETTER | NEITHER_IS_BETTER
+TFMA_METRICS = HIGHER_IS_BETTER | LOWER_IS_BETTER | NEITHER_IS_BETTER
+METRICS = TFMA_METRICS | OWN_HIGHER_IS_BETTER | OWN_LOWER_IS_BETTER | OWN_NEITHER_IS_BETTER
 
 Slice = tuple[str, ...]
 """Features whose values are crossed; `feature=value` keeps one value; empty for all rows."""
@@ -53,10 +62,13 @@ class Threshold:
     Example:
         Threshold("AUC", at_least=0.8, not_worse_than_baseline_by=0.01)
         Threshold("RootMeanSquaredError", at_most=120, better_than_baseline_by=0.02, relative=True)
+        Threshold("AUC", better_than_baseline_by=0, beyond_chance=True)
         Threshold("Recall", at_least=0.5, slices=[[], ["payment_type"], ["payment_type=Cash", "company"]])
+        Threshold("Recall", class_="spam", at_least=0.9)
+        Threshold("MeanAbsoluteError", step=24, at_most=40)
 
     Attributes:
-        metric: Name of a metric of TensorFlow Model Analysis or Keras.
+        metric: Name of a metric, such as `AUC` or `TopKAccuracy(k=3)`; see `Evaluator`.
         at_least: The least value that is good enough.
         at_most: The greatest value that is good enough.
         not_worse_than_baseline_by: How much worse than the baseline's value it may be, 0 or more.
@@ -65,6 +77,13 @@ class Threshold:
         higher_is_better: Which way is better; needed only against a baseline, for a metric where neither is by nature.
         slices: Where it is judged: each item names features, and the bounds hold for each value, or each combination of values,
             that they have. The default, one empty item, is all rows together.
+        beyond_chance: Whether the whole 95 % confidence interval of the difference must keep the bound against the baseline, and not only
+            the difference. Both models are judged on the same rows, and the interval is that of their difference on these: so
+            `better_than_baseline_by=0` lets only a model through that is better by more than chance, and
+            `not_worse_than_baseline_by=0.01` one that is surely not worse by more than 0.01.
+        class_: The class that is judged, by its name, or else its number; `*` for each. Of several classes without it, their macro
+            average.
+        step: The step of a forecast's horizon that is judged, from 1; `*` for each. Without it all steps together.
 
     Raises:
         DefinitionError: If a name is not known, a bound is missing, not a number, or contradicts another.
@@ -78,16 +97,31 @@ class Threshold:
     relative: bool = False
     higher_is_better: bool | None = None
     slices: tuple[Slice, ...] = (OVERALL,)
+    beyond_chance: bool = False
+    class_: str | int | None = None
+    step: int | str | None = None
 
     def __post_init__(self) -> None:
-        check_metric(self.metric)
+        name = self.of.name
         object.__setattr__(self, "slices", normalise_slices(self.slices, f"Threshold('{self.metric}')"))
         if self.higher_is_better is None:
-            by_nature = self.metric in HIGHER_IS_BETTER or (False if self.metric in LOWER_IS_BETTER else None)
+            lower = name in LOWER_IS_BETTER | OWN_LOWER_IS_BETTER
+            by_nature = name in HIGHER_IS_BETTER | OWN_HIGHER_IS_BETTER or (False if lower else None)
             object.__setattr__(self, "higher_is_better", by_nature)
         problem = self._problem_of_values() or self._problem_of_baseline()
         if problem:
             raise DefinitionError(f"Threshold('{self.metric}'): {problem}")
+
+    @property
+    def of(self) -> Metric:
+        """The metric, and the class or step that it is of."""
+        metric = parse_metric(self.metric, METRICS)
+        given = {option: value for option, value in vars(metric).items() if option != "name" and value is not None}
+        for option in ("class_", "step"):
+            beside = getattr(self, option)
+            if beside is not None and given.setdefault(option, beside) != beside:
+                raise DefinitionError(f"Threshold('{self.metric}'): {option} is {given[option]!r} in the name and {beside!r} beside it.")
+        return checked(metric.name, given)
 
     @property
     def change(self) -> float | None:
@@ -113,12 +147,13 @@ class Threshold:
         if len(given) == 2:
             return f"give {given[0]} or {given[1]}, not both."
         if not given:
-            return "relative=True needs a bound against the baseline." if self.relative else None
+            flag = "relative" if self.relative else "beyond_chance" if self.beyond_chance else None
+            return None if flag is None else f"{flag}=True needs a bound against the baseline."
         if getattr(self, given[0]) < 0:
             return f"{given[0]} must be 0 or more. Received: {getattr(self, given[0])}."
         if self.higher_is_better is None:
             return f"neither higher nor lower is better by nature; with {given[0]} say which: higher_is_better=True or False."
-        if self.relative and self.metric in MAY_BE_NEGATIVE:
+        if self.relative and self.of.name in MAY_BE_NEGATIVE:
             return "its value may be negative, where a share of it means nothing. Use an amount: relative=False."
         return None
 
@@ -126,12 +161,12 @@ class Threshold:
 _BOUNDS = ("at_least", "at_most", "not_worse_than_baseline_by", "better_than_baseline_by")
 
 
-def check_metric(name: str, known: frozenset[str] = METRICS, kind: str = "metric") -> None:
-    """Raises a `DefinitionError` with the nearest known name if there is no such metric."""
-    if name not in known:
+def check_plot(name: str) -> None:
+    """Raises a `DefinitionError` with the nearest known name if there is no such plot."""
+    if name not in PLOTS:
         raise DefinitionError(
-            f"There is no {kind} '{name}'.{did_you_mean(name, known)}",
-            hint="A metric with options, or one of your own, is named in a TFMA EvalConfig: eval_config='eval.pbtxt'.",
+            f"There is no plot '{name}'.{did_you_mean(name, PLOTS)}",
+            hint="A plot with options, or one of your own, is named in a TFMA EvalConfig: eval_config='eval.pbtxt'.",
         )
 
 

@@ -50,12 +50,21 @@ class CsvExampleGen(FileExampleGen):
             rows without a value are an error. Default: None.
         stratify_by: A label: each of its classes is divided in the exact proportions of `splits`, in the order of the rows; rows
             without a value are a class of their own. Default: None.
-        span: Number of the span to read; a negative one counts from the latest, -1. Default: None, the latest.
-        version: Number of the version within the span, in the same way. Default: None, the latest.
+        span: The span to read: its number, or its time as the paths have it (`"2024-02-29"`); a negative number counts from the
+            latest, -1. `"1..12"`, `"2024-01..-1"`: a range. Default: None, the latest that is complete.
+        version: Number of the version within each span, in the same way. Default: None, the latest that is complete.
+        window: How many spans to read: `span` and those before it, an artifact each. Spans that were read before, alone or in another
+            window, are not read again. Default: None, one.
+        missing_spans: What becomes of a window or range that lacks a span: `error`, or `allow` to go on without it. Default: `error`.
+        ready: When a span is complete: if its folder holds a file of this name (`"_SUCCESS"`), if a file matches this pattern
+            (`"data/{SPAN}.done"`), or if its files have not been written for so many seconds. Default: None, at once.
         shards: Files per split. Default: None, one per 64 MiB before compression.
         column_names: Names of the columns of files without a header. Default: None, the first row is the header.
         delimiter: One character between fields. Default: a comma.
         encoding: Encoding of the files. Default: UTF-8, with or without a byte order mark.
+        quoting: Whether quotes around a field keep delimiters and line breaks in it. False for texts in which a quote is a letter
+            like any other, as in many TSV files. Default: True.
+        missing_values: Texts that stand for a missing value, such as `("", "NA")`. Default: an empty field only.
 
     Raises:
         DataError: If a pattern matches nothing; a row has too few or too many fields, or cannot be decoded (file and line are
@@ -93,17 +102,22 @@ class CsvExampleGen(FileExampleGen):
         splits: dict[str, int] = DEFAULT_SPLITS,
         split_by: str | None = None,
         stratify_by: str | None = None,
-        span: int | None = None,
+        span: int | str | None = None,
         version: int | None = None,
+        window: int | None = None,
+        missing_spans: str = "error",
+        ready: str | float | None = None,
         shards: int | None = None,
         column_names: tuple[str, ...] | None = None,
         delimiter: str = ",",
         encoding: str = "utf-8",
+        quoting: bool = True,
+        missing_values: tuple[str, ...] = ("",),
     ) -> None:
         """Reads the files and writes the splits."""
         found = resolved(input)
         context.progress(f"reading {found}")
-        reader = CsvReader.open(context, found.files, CsvFormat(delimiter, encoding, column_names))
+        reader = CsvReader.open(context, found.files, CsvFormat(delimiter, encoding, column_names, quoting, missing_values))
         write_examples(context, examples, found, reader, OutputOptions(splits, split_by, stratify_by, shards))
 
 
@@ -201,8 +215,10 @@ def _batches(file: InputFile, form: CsvFormat, columns: tuple[str, ...], block_b
         with csv.open_csv(
             str(file.path),
             csv.ReadOptions(block_size=block_bytes, column_names=form.column_names, encoding="utf8" if form.is_utf8 else form.encoding),
-            csv.ParseOptions(delimiter=form.delimiter, newlines_in_values=True),
-            csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()), null_values=[""], strings_can_be_null=True),
+            csv.ParseOptions(delimiter=form.delimiter, quote_char='"' if form.quoting else False, newlines_in_values=form.quoting),
+            csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, pa.string()), null_values=list(form.missing_values), strings_can_be_null=True
+            ),
         ) as reader:
             yield from reader
     except (pa.ArrowInvalid, OSError, UnicodeError) as error:

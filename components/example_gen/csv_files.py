@@ -7,7 +7,7 @@ import csv
 import io
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,11 +31,19 @@ class CsvFormat:
         delimiter: One character.
         encoding: Name of a Python codec.
         column_names: Names of the columns of files without a header; None if the files have one.
+        quoting: Whether quotes around a field are no part of it, and keep delimiters and line breaks in it.
+        missing_values: Texts that stand for a missing value.
     """
 
     delimiter: str = ","
     encoding: str = "utf-8"
     column_names: tuple[str, ...] | None = None
+    quoting: bool = True
+    missing_values: tuple[str, ...] = ("",)
+
+    def rows(self, lines: Iterable[str], *, strict: bool = False) -> Iterator[list[str]]:
+        """Yields the fields of each row of a text."""
+        return csv.reader(lines, delimiter=self.delimiter, quoting=csv.QUOTE_MINIMAL if self.quoting else csv.QUOTE_NONE, strict=strict)
 
     @property
     def is_utf8(self) -> bool:
@@ -80,7 +88,7 @@ def read_columns(files: tuple[InputFile, ...], form: CsvFormat) -> tuple[str, ..
 def _first_row(path: Path, form: CsvFormat) -> tuple[str, ...]:
     try:
         with open_text(path, form) as stream:
-            row = next((row for row in csv.reader(stream, delimiter=form.delimiter) if row), None)
+            row = next((row for row in form.rows(stream) if row), None)
     except (OSError, UnicodeError, csv.Error) as error:
         raise describe_failure(path, form, (), str(error)) from error
     if row is None:
@@ -132,7 +140,7 @@ def find_broken_row(path: Path, form: CsvFormat, columns: Sequence[str]) -> Data
     with _long_fields(), open_text(path, form) as stream:
         lines: list[str] = []
         first = 1
-        reader = csv.reader(_remembered(stream, lines), delimiter=form.delimiter)
+        reader = form.rows(_remembered(stream, lines))
         for row in reader:
             last = first + len(lines) - 1
             if row and has_line_break(row[-1]) and _is_unclosed(lines, form):
@@ -164,13 +172,14 @@ def _few(names: Sequence[str]) -> str:
 
 def _unclosed(path: Path, line: int) -> DataError:
     return DataError(
-        f"{path}, line {line}: a quote is opened in this row and never closed.", hint="Close it, or write a quote inside a field twice."
+        f"{path}, line {line}: a quote is opened in this row and never closed.",
+        hint="Close it, or write a quote inside a field twice; where quotes are text as any other, give quoting=False.",
     )
 
 
 def _is_unclosed(lines: Sequence[str], form: CsvFormat) -> bool:
     try:
-        list(csv.reader(lines, delimiter=form.delimiter, strict=True))
+        list(form.rows(lines, strict=True))
     except csv.Error as error:
         return "unexpected end of data" in str(error)
     return False

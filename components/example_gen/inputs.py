@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from components.example_gen.patterns import Match, Pattern
-from pipeline.errors import DataError, DefinitionError
+from components.example_gen.known_files import digest_known
+from components.example_gen.patterns import Match
+from components.example_gen.spans import Patterns, patterns_of
+from pipeline.errors import DataError
 from pipeline.hashing import digest, digest_file
 
 _SHOWN_NUMBERS = 8
@@ -46,26 +49,40 @@ class ResolvedInput:
         groups: One group, or one for each given split.
         span: Number of the span; 0 where the patterns have none.
         version: Number of the version; None where the patterns have none.
+        name: What the span is called, where that is not its number.
     """
 
     groups: tuple[InputGroup, ...]
     span: int
     version: int | None
+    name: str = ""
 
     @property
     def files(self) -> tuple[InputFile, ...]:
         """All files."""
         return tuple(file for group in self.groups for file in group.files)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over split, name and content of each file."""
         return digest([(group.split, file.name, file.sha256) for group in self.groups for file in group.files])
 
     def __str__(self) -> str:
+        return f"{self._extent}, span {self.name or self.span}" + self._version
+
+    @property
+    def text(self) -> str:
+        """What it consists of, without its span."""
+        return self._extent + self._version
+
+    @property
+    def _extent(self) -> str:
         count, size = len(self.files), sum(file.size for file in self.files)
-        text = f"{count} file{'s' if count > 1 else ''}, {size / 1e6:.1f} MB, span {self.span}"
-        return text if self.version is None else f"{text}, version {self.version}"
+        return f"{count} file{'s' if count > 1 else ''}, {size / 1e6:.1f} MB"
+
+    @property
+    def _version(self) -> str:
+        return "" if self.version is None else f", version {self.version}"
 
     def verify(self) -> None:
         """Checks that the files are still those that were fingerprinted.
@@ -74,35 +91,20 @@ class ResolvedInput:
             DataError: If one is not.
         """
         for file in self.files:
-            if _digested(file.path) != file.sha256:
+            if _digested(file.path, digest_file) != file.sha256:
                 raise DataError(
                     f"{file.path} changed while it was read, or shortly before.",
                     hint="Write new data to a new file and rename it when it is complete, then run again.",
                 )
 
 
-Patterns = Sequence[tuple[str | None, Pattern]]
-
-
-def patterns_of(value: str | Sequence[str] | Mapping[str, str | Sequence[str]]) -> Patterns:
-    """Returns the patterns of a parameter `input` with their splits: a pattern, several, or a dict of them by split.
-
-    Raises:
-        DefinitionError: If there is none, or one is wrong.
-    """
-    found: list[tuple[str | None, Pattern]] = []
-    for split, given in (value if isinstance(value, Mapping) else {None: value}).items():
-        texts = (given,) if isinstance(given, str) else tuple(given)
-        if not texts:
-            raise DefinitionError(f"input{'' if split is None else f' of split {split!r}'} is empty. Expected a pattern, or several.")
-        found += [(split, Pattern(text)) for text in texts]
-    if not found:
-        raise DefinitionError("input is empty. Expected a pattern, several, or a dict of them by split.")
-    return found
-
-
 def resolve_input(
-    value: str | Sequence[str] | Mapping[str, str | Sequence[str]], *, span: int | None, version: int | None, project: Path
+    value: str | Sequence[str] | Mapping[str, str | Sequence[str]],
+    *,
+    span: int | None,
+    version: int | None,
+    project: Path,
+    allow_empty: bool = False,
 ) -> ResolvedInput:
     """Finds the files of a parameter `input`, selects span and version, and fingerprints the files by content.
 
@@ -111,6 +113,7 @@ def resolve_input(
         span: Number of the span; None for the latest; a negative number counts from the latest, which is -1.
         version: Number of the version within the span, in the same way.
         project: Folder that relative patterns are relative to.
+        allow_empty: Whether a file may be empty.
 
     Raises:
         DataError: If a pattern matches nothing, or a file is empty, unreadable, or in two splits.
@@ -123,8 +126,40 @@ def resolve_input(
     span = _choose("span", span, patterns, [[match.span for match in found] for found in matches])
     matches = [[match for match in found if match.span in (None, span)] for found in matches]
     version = _choose("version", version, patterns, [[match.version for match in found] for found in matches])
-    matches = [[match for match in found if match.version in (None, version)] for found in matches]
-    return ResolvedInput(_groups(patterns, matches, project), span or 0, version)
+    return resolve_matches(patterns, matches, span or 0, version, project, allow_empty=allow_empty)
+
+
+def resolve_matches(
+    patterns: Patterns,
+    matches: Sequence[Sequence[Match]],
+    span: int,
+    version: int | None,
+    project: Path,
+    files: Collection[Path] | None = None,
+    *,
+    allow_empty: bool = False,
+) -> ResolvedInput:
+    """Returns the files among `matches` that belong to a span and version, or to none, fingerprinted.
+
+    Args:
+        patterns: The patterns.
+        matches: The files of each pattern.
+        span: Number of the span.
+        version: Number of the version.
+        project: Folder that relative patterns are relative to.
+        files: The files of this span and version, where not all that match belong to it; None for all.
+        allow_empty: Whether a file may be empty.
+
+    Raises:
+        DataError: If a file is empty, unreadable, or in two splits.
+    """
+
+    def belongs(match: Match) -> bool:
+        listed = files is None or match.span is None or match.path in files
+        return listed and match.span in (None, span) and match.version in (None, version)
+
+    chosen = [list(filter(belongs, found)) for found in matches]
+    return ResolvedInput(_groups(patterns, chosen, project, allow_empty), span, version)
 
 
 def _choose(what: str, wanted: int | None, patterns: Patterns, numbers: Sequence[Sequence[int | None]]) -> int | None:
@@ -148,14 +183,14 @@ def _listed(numbers: Sequence[int]) -> str:
     return shown if len(numbers) <= _SHOWN_NUMBERS else f"..., {shown}"
 
 
-def _groups(patterns: Patterns, matches: Iterable[Sequence[Match]], project: Path) -> tuple[InputGroup, ...]:
+def _groups(patterns: Patterns, matches: Iterable[Sequence[Match]], project: Path, allow_empty: bool) -> tuple[InputGroup, ...]:
     groups: dict[str | None, list[InputFile]] = {}
     seen: dict[Path, str | None] = {}
     for (split, pattern), found in zip(patterns, matches, strict=True):
-        files = groups.setdefault(split, [])
+        files, folder = groups.setdefault(split, []), pattern.folder(project)
         for match in found:
             if match.path not in seen:
-                files.append(_fingerprint(match.path, pattern.folder(project), project))
+                files.append(_fingerprint(match.path, folder, project, allow_empty))
             elif seen[match.path] != split:
                 raise DataError(
                     f"{match.path} would be in split '{seen[match.path]}' and in split '{split}'.",
@@ -165,16 +200,18 @@ def _groups(patterns: Patterns, matches: Iterable[Sequence[Match]], project: Pat
     return tuple(InputGroup(split, tuple(files)) for split, files in groups.items())
 
 
-def _fingerprint(path: Path, folder: Path, project: Path) -> InputFile:
+def _fingerprint(path: Path, folder: Path, project: Path, allow_empty: bool) -> InputFile:
     sha256 = _digested(path)
     size = path.stat().st_size
-    if size == 0:
+    if size == 0 and not allow_empty:
         raise DataError(f"{path} is empty.", hint="Remove it, or write it again.")
-    return InputFile(path.relative_to(project if path.is_relative_to(project) else folder).as_posix(), path, size, sha256)
+    inside = f"{project}/"
+    name = str(path).removeprefix(inside) if str(path).startswith(inside) else path.relative_to(folder).as_posix()
+    return InputFile(name, path, size, sha256)
 
 
-def _digested(path: Path) -> str:
+def _digested(path: Path, digest: Callable[[Path], str] = digest_known) -> str:
     try:
-        return digest_file(path)
+        return digest(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error

@@ -39,8 +39,11 @@ class ParquetExampleGen(FileExampleGen):
         splits: Names and weights of the splits. Default: two of three rows in `train`, one in `eval`; see `CsvExampleGen`.
         split_by: A feature, integers or strings; rows with the same value are in one split. Default: None.
         stratify_by: A label; each of its classes is divided in the exact proportions. Default: None.
-        span: Number of the span to read; a negative one counts from the latest, -1. Default: None, the latest.
-        version: Number of the version within the span, in the same way. Default: None, the latest.
+        span: The span to read, or a range of spans; see `CsvExampleGen`. Default: None, the latest that is complete.
+        version: Number of the version within each span. Default: None, the latest that is complete.
+        window: How many spans to read, up to `span`; see `CsvExampleGen`. Default: None, one.
+        missing_spans: What becomes of a window that lacks a span: `error` or `allow`. Default: `error`.
+        ready: When a span is complete: a marker's name, a pattern of markers, or seconds of quiet. Default: None, at once.
         shards: Files per split. Default: None, one per 64 MiB before compression.
         columns: Names of the columns to read. Default: None, all of them.
 
@@ -71,8 +74,11 @@ class ParquetExampleGen(FileExampleGen):
         splits: dict[str, int] = DEFAULT_SPLITS,
         split_by: str | None = None,
         stratify_by: str | None = None,
-        span: int | None = None,
+        span: int | str | None = None,
         version: int | None = None,
+        window: int | None = None,
+        missing_spans: str = "error",
+        ready: str | float | None = None,
         shards: int | None = None,
         columns: tuple[str, ...] | None = None,
     ) -> None:

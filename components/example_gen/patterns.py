@@ -3,7 +3,7 @@
 Besides `*`, `?`, `[...]` and `**` a pattern may hold:
 
     {SPAN} {SPAN:4}        number of the span, with any or with this number of digits
-    {YYYY} {MM} {DD}       the span as a date, counted in days since 1970-01-01
+    {YYYY} {MM} {DD} {HH}  the span as a time: its months, days or hours since 1970-01-01, as fine as the pattern is
     {VERSION} {VERSION:2}  number of the version within its span
 """
 
@@ -20,21 +20,26 @@ from pathlib import Path
 from pipeline.errors import DataError, DefinitionError, did_you_mean
 
 _PART = re.compile(r"\{([^{}]*)\}")
-_KNOWN_PART = re.compile(r"(SPAN|VERSION)(?::([1-9]\d*))?|YYYY|MM|DD")
-_DATE_PARTS = ("YYYY", "MM", "DD")
+_KNOWN_PART = re.compile(r"(SPAN|VERSION)(?::([1-9]\d*))?|YYYY|MM|DD|HH")
+_DATE_PARTS = ("YYYY", "MM", "DD", "HH")
+_DATE_FORMS = {2: "%Y-%m", 3: "%Y-%m-%d", 4: "%Y-%m-%dT%H"}
 _TOKEN = re.compile(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]/]*\]|\{[^{}]*\}|.", re.DOTALL)
 _WILDCARDS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-_EPOCH = datetime.date(1970, 1, 1)
+_EPOCH = datetime.datetime(1970, 1, 1)
 _SHOWN_NAMES = 8
 
 
 @dataclass(frozen=True)
 class Match:
-    """A file that matches a pattern, with the numbers in its path; None where the pattern has no such part."""
+    """A file that matches a pattern, with the numbers in its path; None where the pattern has no such part.
+
+    `folder` is that of its span and version; None where they have none of their own.
+    """
 
     path: Path
     span: int | None
     version: int | None
+    folder: Path | None = None
 
 
 class Pattern:
@@ -55,12 +60,15 @@ class Pattern:
                 raise DefinitionError(f"The input pattern '{text}' has an unknown part {{{part}}}.{known}")
         names = {part.partition(":")[0] for part in parts}
         dates = names.intersection(_DATE_PARTS)
-        if dates and (len(dates) < len(_DATE_PARTS) or "SPAN" in names):
-            raise DefinitionError(f"The input pattern '{text}': a date needs {{YYYY}}, {{MM}} and {{DD}}, and no {{SPAN}} beside it.")
+        if dates and (dates != set(_DATE_PARTS[: len(dates)]) or len(dates) < 2 or "SPAN" in names):
+            raise DefinitionError(
+                f"The input pattern '{text}': a time needs {{YYYY}} and {{MM}}, then {{DD}}, then {{HH}}, and no {{SPAN}} beside them."
+            )
+        self.date_form = _DATE_FORMS.get(len(dates))
         self.has_span = bool(dates) or "SPAN" in names
         self.has_version = "VERSION" in names
         if self.has_version and not self.has_span:
-            raise DefinitionError(f"The input pattern '{text}' has a {{VERSION}} of no span.", hint="Add {SPAN}, or {YYYY}, {MM} and {DD}.")
+            raise DefinitionError(f"The input pattern '{text}' has a {{VERSION}} of no span.", hint="Add {SPAN}, or {YYYY} and {MM}.")
         self._relative = os.path.normpath(Path(text).expanduser())
 
     def folder(self, project: Path) -> Path:
@@ -68,6 +76,34 @@ class Pattern:
         parents = Path(self._relative).parts[:-1]
         literal = next((index for index, part in enumerate(parents) if not _is_literal(part)), len(parents))
         return project.joinpath(*parents[:literal])
+
+    def span_name(self, span: int) -> str:
+        """Returns what a span is called: its number, or its time such as `2024-02-29`."""
+        if self.date_form is None:
+            return str(span)
+        if self.date_form == _DATE_FORMS[2]:
+            return f"{1970 + span // 12:04}-{span % 12 + 1:02}"
+        unit = datetime.timedelta(hours=1) if self.date_form == _DATE_FORMS[4] else datetime.timedelta(days=1)
+        return (_EPOCH + span * unit).strftime(self.date_form)
+
+    def span_number(self, name: str) -> int:
+        """Returns the number of the span that is called `name`.
+
+        Raises:
+            ValueError: If nothing is called so.
+        """
+        if self.date_form is None or re.fullmatch(r"-?\d+", name):
+            return int(name)
+        return _number(datetime.datetime.strptime(name, self.date_form), self.date_form)
+
+    def span_folder(self, name: str) -> Path | None:
+        """Returns the folder of span and version of a matching file, as `name` begins: that of the last part in braces.
+
+        None where the file's own name holds such a part, or where the pattern does not say how deep the folder lies.
+        """
+        parts = Path(self._relative).parts
+        last = max((index for index, part in enumerate(parts) if _PART.search(part)), default=0)
+        return None if last == len(parts) - 1 or "**" in parts[:last] else Path(*Path(name).parts[: last + 1])
 
     def matches(self, project: Path) -> list[Match]:
         """Returns the files that match, sorted by path.
@@ -83,7 +119,8 @@ class Pattern:
             if match and not (project / name).is_dir():
                 numbers = match.groupdict()
                 version = int(numbers["VERSION"]) if self.has_version else None
-                found.append(Match(project / name, _span_of(name, numbers), version))
+                folder = self.span_folder(name) if self.has_span else None
+                found.append(Match(project / name, _span_of(name, numbers), version, project / folder if folder else None))
         return found
 
     def explain_no_match(self, project: Path) -> DataError:
@@ -131,19 +168,28 @@ def _group(part: str, seen: set[str]) -> str:
     if name in seen:
         return f"(?P={name})"
     seen.add(name)
-    digits = {"YYYY": "4", "MM": "2", "DD": "2"}.get(name, width)
+    digits = {"YYYY": "4", "MM": "2", "DD": "2", "HH": "2"}.get(name, width)
     return rf"(?P<{name}>[0-9]{f'{{{digits}}}' if digits else '+'})"
 
 
 def _span_of(path: str, numbers: Mapping[str, str]) -> int | None:
     if "SPAN" in numbers:
         return int(numbers["SPAN"])
-    if "YYYY" not in numbers:
+    given = [int(numbers[part]) for part in _DATE_PARTS if part in numbers]
+    if not given:
         return None
     try:
-        return (datetime.date(*(int(numbers[part]) for part in _DATE_PARTS)) - _EPOCH).days
+        time = datetime.datetime(*given, *[1] * (3 - len(given)))  # type: ignore[arg-type]
+        return _number(time, _DATE_FORMS[len(given)])
     except ValueError as error:
         raise DataError(f"{path} is not named after a date: {error}.") from error
+
+
+def _number(time: datetime.datetime, form: str) -> int:
+    """Returns the months, days or hours from 1970-01-01 to a time."""
+    if form == _DATE_FORMS[2]:
+        return (time.year - 1970) * 12 + time.month - 1
+    return (time - _EPOCH) // (datetime.timedelta(hours=1) if form == _DATE_FORMS[4] else datetime.timedelta(days=1))
 
 
 def _first_missing(project: Path, pattern: Path) -> tuple[Path, str]:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
+    from components.example_gen.account import Account
     from components.example_gen.inputs import InputFile
+
+    Numbers = npt.NDArray[np.int64]
 
 _WORKERS = 2
 """Threads that decode and encode. Each holds a few blocks; more of them would wait for the one that compresses."""
@@ -43,27 +48,50 @@ class Rows:
 
     Attributes:
         batch: Their columns, of the types that `encode_batch` takes.
-        records: The serialized `tf.train.Example`s, where the input holds such already.
+        records: The serialized records, where the input holds such already.
+        digests: SHA-256 of what makes each record equal to another, behind one another; None for all features.
+        names: The name of each record; None where a record is a row of the block's file.
+        splits: The number of each row's split, where the reader decides.
+        account: What the reader knows of single records; it counts the dropped ones.
     """
 
     batch: pa.RecordBatch
     records: list[bytes] | None = None
+    digests: bytes | None = None
+    names: list[str] | None = None
+    splits: Numbers | None = None
+    account: Account | None = None
 
 
 class Reader(Protocol):
-    """Reads the files of one format; plain data, so that it can be sent to other processes.
-
-    Attributes:
-        columns: Names of the columns; None if they are known only when all rows were read.
-    """
+    """Reads the files of one format; plain data, so that it can be sent to other processes."""
 
     @property
-    def columns(self) -> tuple[str, ...] | None: ...
+    def columns(self) -> tuple[str, ...] | None:
+        """Names of the columns; None if they are known only when all rows were read."""
+
     def blocks(self, file: InputFile) -> Iterator[Block]:
         """Yields the rows of a file in pieces of bounded size."""
 
     def decode(self, block: Block) -> Rows:
         """Returns the rows of one block; called in several threads."""
+
+
+class FilesReader(Reader, Protocol):
+    """Reads files together, such as pictures of which each is one record, and checks that they are those that the driver saw."""
+
+    @property
+    def contents(self) -> Mapping[str, str]:
+        """What features hold, by name: `image`, `audio`, `text` (a file or a text), `name` (of a file)."""
+
+    def portions(self, files: Sequence[InputFile]) -> list[tuple[InputFile, ...]]:
+        """Returns the files that each task of another runner reads."""
+
+    def compares(self, file: InputFile) -> bool:
+        """Returns whether it compares the content of the file with its digest as it reads it."""
+
+    def blocks_of(self, files: Sequence[InputFile]) -> Iterator[Block]:
+        """Yields the records of files in pieces of bounded size."""
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

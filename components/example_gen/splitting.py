@@ -28,8 +28,8 @@ _MOST_CLASSES = 10_000
 class Splitter(Protocol):
     """Gives each row the number of a split."""
 
-    def prepare(self, batch: pa.RecordBatch, records: Sequence[bytes]) -> Any:
-        """Does what needs no order; called in several threads."""
+    def prepare(self, batch: pa.RecordBatch, digests: bytes) -> Any:
+        """Does what needs no order; called in several threads. `digests` are those of the records, see `digests_of`."""
 
     def assign(self, prepared: Any) -> Numbers:
         """Returns the splits of the rows; called in the order of the rows. A row with -1 is in no split."""
@@ -40,10 +40,10 @@ class Splitter(Protocol):
 class GivenSplit(Splitter):
     """All rows go to the only split."""
 
-    def prepare(self, batch: pa.RecordBatch, records: Sequence[bytes]) -> Numbers:
+    def prepare(self, batch: pa.RecordBatch, digests: bytes) -> Numbers:
         import numpy as np
 
-        return np.zeros(len(records), np.int64)
+        return np.zeros(batch.num_rows, np.int64)
 
 
 class HashSplitter(Splitter):
@@ -52,8 +52,8 @@ class HashSplitter(Splitter):
     def __init__(self, weights: Sequence[int]) -> None:
         self._weights = weights
 
-    def prepare(self, batch: pa.RecordBatch, records: Sequence[bytes]) -> Numbers:
-        return _splits_of(records, self._weights)
+    def prepare(self, batch: pa.RecordBatch, digests: bytes) -> Numbers:
+        return _splits_of(digests, self._weights)
 
 
 class KeySplitter(Splitter):
@@ -63,7 +63,7 @@ class KeySplitter(Splitter):
         self._feature = feature
         self._weights = weights
 
-    def prepare(self, batch: pa.RecordBatch, records: Sequence[bytes]) -> Numbers:
+    def prepare(self, batch: pa.RecordBatch, digests: bytes) -> Numbers:
         import numpy as np
         import pyarrow as pa
 
@@ -73,7 +73,7 @@ class KeySplitter(Splitter):
             raise DataError(
                 f"split_by: feature '{self._feature}' holds floats.", hint="Expected integers or strings, such as the id of a customer."
             )
-        return np.where([value == b"" for value in values], -1, _splits_of(values, self._weights))[codes]
+        return np.where([value == b"" for value in values], -1, _splits_of(digests_of(values), self._weights))[codes]
 
 
 class StratifiedSplitter(Splitter):
@@ -89,7 +89,7 @@ class StratifiedSplitter(Splitter):
         self._turns = np.array(_turns(weights))
         self._seen: dict[bytes, int] = {}
 
-    def prepare(self, batch: pa.RecordBatch, records: Sequence[bytes]) -> tuple[list[bytes], Numbers]:
+    def prepare(self, batch: pa.RecordBatch, digests: bytes) -> tuple[list[bytes], Numbers]:
         return _distinct_values(batch, self._feature)
 
     def assign(self, prepared: tuple[list[bytes], Numbers]) -> Numbers:
@@ -140,13 +140,17 @@ def _feature_column(batch: pa.RecordBatch, feature: str) -> pa.Array:
     return batch.column(index) if index >= 0 else pa.nulls(batch.num_rows)
 
 
-def _splits_of(keys: Sequence[bytes], weights: Sequence[int]) -> Numbers:
-    """Returns the split of each key: SHA-256 as a number, modulo the sum of the weights."""
+def digests_of(records: Sequence[bytes]) -> bytes:
+    """Returns SHA-256 of each record, behind one another."""
+    return b"".join([state.digest() for state in map(hashlib.sha256, records)])
+
+
+def _splits_of(digests: bytes, weights: Sequence[int]) -> Numbers:
+    """Returns the split of each digest: it as a number, modulo the sum of the weights."""
     import numpy as np
 
     total = np.uint64(sum(weights))
-    digests = b"".join([state.digest() for state in map(hashlib.sha256, keys)])
-    remainder = np.zeros(len(keys), np.uint64)
+    remainder = np.zeros(len(digests) // hashlib.sha256().digest_size, np.uint64)
     for word in np.frombuffer(digests, ">u4").reshape(-1, 8).T.astype(np.uint64):
         remainder = (remainder << np.uint64(32) | word) % total
     return np.searchsorted(np.cumsum(weights), remainder.astype(np.int64), side="right")

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
+import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from components.example_encoder import as_bytes, encode_batch
+from components.example_gen.account import Account, OnBadRecord
+from components.example_gen.duplicates import DigestWriter, Duplicates, find_duplicates
 from components.example_gen.inputs import InputGroup, ResolvedInput
-from components.example_gen.reading import Block, Reader, in_order
-from components.example_gen.splitting import GivenSplit, Splitter, check_feature, make_splitter
+from components.example_gen.reading import Block, FilesReader, Reader, Rows, in_order
+from components.example_gen.splitting import GivenSplit, Splitter, check_feature, digests_of, make_splitter
+from components.record_issues import printable
 from components.records import SplitWriter, shard_files, shard_name
 from components.spreading import map_items, row_counter, uses_beam
 from pipeline.artifacts import Examples
@@ -23,6 +28,11 @@ from pipeline.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+BAD_RECORDS_FILE = "bad_records.jsonl"
+"""Beside the splits: the bad records, one JSON object a line. It is there only if there are some."""
+
+_MOST_FILES = 1000
 
 
 @dataclass(frozen=True)
@@ -34,20 +44,25 @@ class OutputOptions:
         split_by: The feature whose hash chooses the split, instead of that of the record.
         stratify_by: The label whose classes are divided in the exact proportions.
         shards: Files per split; None for one per 64 MiB.
+        on_bad_record: What becomes of bad records.
+        payload_format: What the records are, as TFX names it.
     """
 
     weights: Mapping[str, int]
     split_by: str | None = None
     stratify_by: str | None = None
     shards: int | None = None
+    on_bad_record: OnBadRecord = "fail"
+    payload_format: str = "FORMAT_TF_EXAMPLE"
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some files, and the folder that gets their splits."""
+    """Some files, the folder that gets their splits, and the one that gets the digests of their records."""
 
     group: InputGroup
     folder: Path
+    digests: Path
 
 
 @dataclass
@@ -57,6 +72,7 @@ class Column:
     type: str = "empty"
     present: int = 0
     empty_lists: int = 0
+    is_sequence: bool = False
 
     def add(self, name: str, other: Column) -> None:
         """Takes the same column of further rows into account."""
@@ -65,6 +81,7 @@ class Column:
         self.type = other.type if self.type == "empty" else self.type
         self.present += other.present
         self.empty_lists += other.empty_lists
+        self.is_sequence |= other.is_sequence
 
 
 @dataclass
@@ -76,12 +93,14 @@ class Written:
         rows: Rows by split.
         size: Bytes by split, before compression.
         columns: The columns; one that some rows lack is missing in them.
+        account: What is worth telling of single records.
     """
 
     read: int = 0
     rows: dict[str, int] = field(default_factory=dict)
     size: dict[str, int] = field(default_factory=dict)
     columns: dict[str, Column] = field(default_factory=dict)
+    account: Account = field(default_factory=Account)
 
     def add(self, other: Written) -> None:
         """Takes what another part wrote into account."""
@@ -91,10 +110,15 @@ class Written:
             self.size[split] = self.size.get(split, 0) + other.size[split]
         for name, column in other.columns.items():
             self.columns.setdefault(name, Column()).add(name, column)
+        self.account.add(other.account)
 
 
-def write_examples(context: Context, examples: Examples, found: ResolvedInput, reader: Reader, options: OutputOptions) -> None:
+def write_examples(
+    context: Context, examples: Examples, found: ResolvedInput, reader: Reader, options: OutputOptions, *, known: Account | None = None
+) -> None:
     """Reads all files, writes the splits, and fills properties, row counts and summary of `examples`.
+
+    `known` is what is worth telling of records before a file is read; those that it drops count as read.
 
     On another runner than the local one each file is a task; exact proportions and a given number of shards need all rows in one.
 
@@ -104,13 +128,16 @@ def write_examples(context: Context, examples: Examples, found: ResolvedInput, r
     given = [group.split for group in found.groups if group.split is not None]
     names = given or list(options.weights)
     apart = uses_beam(context) and options.stratify_by is None and options.shards is None
-    groups = [InputGroup(group.split, (file,)) for group in found.groups for file in group.files] if apart else found.groups
-    parts = [Part(group, examples.path / f".part-{number:05d}") for number, group in enumerate(groups)]
+    groups = _apart(found.groups, reader) if apart else found.groups
+    parts = [Part(group, examples.path / f".part-{number:05d}", context.temp / f"part-{number:05d}") for number, group in enumerate(groups)]
     work = functools.partial(write_part, reader=reader, options=options, on_rows=row_counter(context, "writing"))
     results = map_items(context, "write", work, parts)
-    written = Written(rows=dict.fromkeys(names, 0), size=dict.fromkeys(names, 0))
+    known = known or Account()
+    written = Written(known.dropped.total(), dict.fromkeys(names, 0), dict.fromkeys(names, 0), account=known)
     for result in results:
         written.add(result)
+    written.account.refuse_bad(options.on_bad_record)
+    _refuse_nothing(written)
     check_feature(options.split_by or options.stratify_by, tuple(written.columns))
     _refuse_lost_rows(written, options)
     _refuse_empty_splits(written, given=bool(given))
@@ -118,12 +145,41 @@ def write_examples(context: Context, examples: Examples, found: ResolvedInput, r
         _gather(examples, name, [part for part, result in zip(parts, results, strict=True) if result.rows.get(name)])
     for part in parts:
         shutil.rmtree(part.folder)
-    found.verify()
-    _describe(context, examples, found, written)
+    duplicates = find_duplicates([part.digests for part in parts], [list(result.rows) for result in results], names)
+    _verify(found, reader)
+    _describe(context, examples, found, Description(written, duplicates, reader, options))
+
+
+def _verify(found: ResolvedInput, reader: Reader) -> None:
+    """Checks that the files did not change, but for those that the reader compared as it read them."""
+    if not _reads_together(reader):
+        found.verify()
+        return
+    others = tuple(file for file in found.files if not reader.compares(file))
+    dataclasses.replace(found, groups=(InputGroup(None, others),)).verify()
+
+
+def _apart(groups: Sequence[InputGroup], reader: Reader) -> list[InputGroup]:
+    """Returns the files of each task of another runner."""
+    return [
+        InputGroup(group.split, files)
+        for group in groups
+        for files in (reader.portions(group.files) if _reads_together(reader) else [(file,) for file in group.files])
+    ]
+
+
+def _reads_together(reader: Reader) -> TypeGuard[FilesReader]:
+    return hasattr(reader, "blocks_of")
+
+
+def _refuse_nothing(written: Written) -> None:
+    if not sum(written.rows.values()):
+        told = " ".join(issue.text for issue in written.account.found()) or "The input holds none."
+        raise DataError(f"There is no record to write. {told}", hint="Check what the input pattern names, and the issues.")
 
 
 def _refuse_lost_rows(written: Written, options: OutputOptions) -> None:
-    lost = written.read - sum(written.rows.values())
+    lost = written.read - sum(written.rows.values()) - written.account.dropped.total()
     if lost and options.split_by is not None:
         raise DataError(
             f"split_by: {lost:,} of {written.read:,} rows have no value in '{options.split_by}', which chooses their split.",
@@ -150,28 +206,59 @@ def _gather(examples: Examples, name: str, parts: Sequence[Part]) -> None:
         shard.rename(folder / shard_name(number, len(shards)))
 
 
-def _describe(context: Context, examples: Examples, found: ResolvedInput, written: Written) -> None:
-    context.count_rows(written.read, written.rows)
+@dataclass(frozen=True)
+class Description:
+    """What `_describe` tells of."""
+
+    written: Written
+    duplicates: Duplicates
+    reader: Reader
+    options: OutputOptions
+
+
+def _describe(context: Context, examples: Examples, found: ResolvedInput, described: Description) -> None:
+    written, account, duplicates = described.written, described.written.account, described.duplicates
+    context.count_rows(written.read, written.rows, account.dropped)
     examples.set_splits(list(written.rows))
     examples.set_record_counts(written.rows)
     examples.properties["span"] = found.span
+    if found.name:
+        examples.properties["span_name"] = found.name
     if found.version is not None:
         examples.properties["version"] = found.version
     examples.properties["input_fingerprint"] = found.fingerprint
     examples.properties["file_format"] = "tfrecords_gzip"
-    examples.properties["payload_format"] = "FORMAT_TF_EXAMPLE"
+    examples.properties["payload_format"] = described.options.payload_format
+    issues = [*account.found(), *duplicates.issues]
     examples.write_summary(
         {
             "splits": {name: {"rows": rows, "bytes": written.size[name]} for name, rows in written.rows.items()},
-            "columns": [
-                {"name": name, "type": column.type, "missing": written.read - column.present, "empty_lists": column.empty_lists}
-                for name, column in written.columns.items()
-            ],
-            "files": [file.name for file in found.files],
+            "columns": _described_columns(described),
+            "files": [file.name for file in found.files[:_MOST_FILES]],
+            "file_count": len(found.files),
             "span": found.span,
             "version": found.version,
+            "dropped": dict(account.dropped),
+            "duplicates": {"within": duplicates.within, "across": duplicates.across},
+            "issues": [issue.to_json() for issue in issues],
         }
+        | ({"extremes": account.extremes()} if account.values else {})
+        | ({"time_series": account.time_series} if account.time_series else {})
     )
+    if account.bad:
+        lines = [json.dumps(dataclasses.asdict(record), sort_keys=True) + "\n" for record in account.bad]
+        (examples.path / BAD_RECORDS_FILE).write_text("".join(lines), encoding="utf-8")
+
+
+def _described_columns(described: Description) -> list[dict[str, Any]]:
+    written, rows = described.written, sum(described.written.rows.values())
+    contents = described.reader.contents if _reads_together(described.reader) else {}
+    return [
+        {"name": name, "type": column.type, "missing": rows - column.present, "empty_lists": column.empty_lists}
+        | ({"content": contents[name]} if name in contents else {})
+        | ({"sequence": True} if column.is_sequence else {})
+        for name, column in written.columns.items()
+    ]
 
 
 def write_part(part: Part, *, reader: Reader, options: OutputOptions, on_rows: Callable[[int], None] | None) -> Written:
@@ -184,12 +271,14 @@ def write_part(part: Part, *, reader: Reader, options: OutputOptions, on_rows: C
     check_feature(options.split_by or options.stratify_by, reader.columns)
     splitter = make_splitter(options.weights, split_by=options.split_by, stratify_by=options.stratify_by) if given is None else GivenSplit()
     written = Written()
+    names = tuple(options.weights) if given is None else (given,)
     with ExitStack() as stack:
-        names = tuple(options.weights) if given is None else (given,)
         writers = [stack.enter_context(SplitWriter(part.folder / f"Split-{name}", shards=options.shards)) for name in names]
-        for block, batch, records, prepared in in_order(_prepared_by(reader, splitter), _blocks(reader, part)):
-            written.add(Written(read=block.rows, columns=_columns(batch)))
-            assigned = splitter.assign(prepared)
+        digests = stack.enter_context(closing(DigestWriter(part.digests)))
+        for block, rows, records, prepared in in_order(_prepared_by(reader, splitter), _blocks(reader, part)):
+            written.add(Written(read=block.rows, columns=_columns(rows.batch), account=rows.account or Account()))
+            assigned = splitter.assign(prepared) if rows.splits is None else rows.splits
+            digests.add(rows.digests or b"", assigned, printable(block.file.name) if rows.names is None else rows.names, block.first)
             for number, writer in enumerate(writers):
                 writer.write(list(itertools.compress(records, (assigned == number).tolist())))
             if on_rows is not None:
@@ -200,17 +289,23 @@ def write_part(part: Part, *, reader: Reader, options: OutputOptions, on_rows: C
 
 
 def _blocks(reader: Reader, part: Part) -> Iterator[Block]:
+    if _reads_together(reader):
+        yield from reader.blocks_of(part.group.files)
+        return
     for file in part.group.files:
         yield from reader.blocks(file)
 
 
-def _prepared_by(reader: Reader, splitter: Splitter) -> Callable[[Block], tuple[Block, pa.RecordBatch, list[bytes], Any]]:
+def _prepared_by(reader: Reader, splitter: Splitter) -> Callable[[Block], tuple[Block, Rows, list[bytes], Any]]:
     """Returns the work that needs no order: decode, encode, hash."""
 
-    def prepare(block: Block) -> tuple[Block, pa.RecordBatch, list[bytes], Any]:
+    def prepare(block: Block) -> tuple[Block, Rows, list[bytes], Any]:
         rows = reader.decode(block)
-        canonical = as_bytes(encode_batch(rows.batch))
-        return block, rows.batch, rows.records or canonical, splitter.prepare(rows.batch, canonical)
+        is_given = rows.records is not None and rows.digests is not None
+        canonical = [] if is_given else as_bytes(encode_batch(rows.batch))
+        digests = rows.digests if rows.digests is not None else digests_of(canonical)
+        prepared = splitter.prepare(rows.batch, digests) if rows.splits is None else None
+        return block, dataclasses.replace(rows, digests=digests), rows.records or canonical, prepared
 
     return prepare
 
@@ -223,7 +318,10 @@ def _columns(batch: pa.RecordBatch) -> dict[str, Column]:
     for name, values in zip(batch.schema.names, batch.columns, strict=True):
         is_list = pa.types.is_list(values.type) or pa.types.is_large_list(values.type)
         empty_lists = pc.sum(pc.equal(values.value_lengths(), 0)).as_py() or 0 if is_list else 0
-        found[name] = Column(_type_name(values.type.value_type if is_list else values.type), len(values) - values.null_count, empty_lists)
+        kind, depth = values.type, 0
+        while pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            kind, depth = kind.value_type, depth + 1
+        found[name] = Column(_type_name(kind), len(values) - values.null_count, empty_lists, depth > 1)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from components.schema.contents import describe_contents
 from components.schema.file import SCHEMA_FILE, FileDriver, read_schema, schema_text, summarise_schema
 from components.schema.inference import MAX_STRING_DOMAIN_SIZE, infer_schema, propose_schema
 from components.schema.review import diff
@@ -70,14 +71,18 @@ class SchemaGen(Component):
                 f"No schema can be inferred: the statistics of {', '.join(splits)} hold no feature.",
                 hint="Look at what the rows hold: cauce artifacts show " + str(statistics.id or "STATISTICS"),
             )
+        contents = {str(name): str(content) for name, content in statistics.summary().get("contents", {}).items()}
         if curated is None:
             inferred = infer_schema(known, infer_feature_shape=infer_feature_shape, max_string_domain_size=max_string_domain_size)
+            describe_contents(inferred, contents)
             (schema.path / SCHEMA_FILE).write_text(schema_text(inferred), encoding="utf-8")
             schema.write_summary(summarise_schema(inferred))
             return
         file = context.path(curated)
         expected = read_schema(file)
         proposed = propose_schema(expected, known, infer_feature_shape=infer_feature_shape, max_string_domain_size=max_string_domain_size)
+        known_names = {feature.name for feature in expected.feature}
+        describe_contents(proposed, {name: content for name, content in contents.items() if name not in known_names})
         changes = [dataclasses.asdict(change) for change in diff(proposed, expected)]
         (schema.path / SCHEMA_FILE).write_bytes(file.read_bytes())
         (schema.path / PROPOSED_FILE).write_text(schema_text(proposed), encoding="utf-8")

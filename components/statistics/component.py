@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from components.portioned import ExamplesDriver, common_splits
+from components.schema.contents import contents_of, with_contents
 from components.schema.file import read_schema_of
-from components.statistics.files import STATISTICS_FILE, chosen_splits, read_statistics, summarise_statistics
+from components.statistics.files import chosen_splits
 from components.tensorflow_setup import use_cpu_only
 from pipeline.artifacts import Examples, ExampleStatistics, Schema
-from pipeline.beam import LOCAL_RUNNERS, runner_name
 from pipeline.component import Component, Input, Output
 from pipeline.context import Context
-from pipeline.errors import DataError, DefinitionError
-
-if TYPE_CHECKING:
-    import tensorflow_data_validation as tfdv
-
-    from components.statistics.engine import Rows
+from pipeline.errors import DefinitionError
 
 
 class StatisticsGen(Component):
@@ -26,12 +21,19 @@ class StatisticsGen(Component):
     On the local runner the rows are counted in this process, with the results of its Beam pipeline; with `--runner` of another
     kind among the `beam_args` that pipeline runs there, on batches of rows.
 
+    Several examples, such as the spans of a window, are counted one by one, and what was counted is kept: of a window that moves, only
+    the new span is read. The statistics of the window are merged from it: counts, means, deviations, extremes, distinct values and top
+    values are those of all rows together, quantiles have the error `epsilon` as they always do.
+    Of pictures and sounds the sizes are looked at, not the bytes. What the ExampleGen says of single records (bad ones, equal ones,
+    gaps in time) goes on in the summary, where ExampleValidator finds it.
+
     Inputs:
-        examples: The rows.
+        examples: The rows; one or more, with the same splits.
         schema: Tells which integers are categories, which strings are images, which features are sparse or weighted; optional.
 
     Outputs:
-        statistics: `Split-<name>/FeatureStats.pb`, and `summary.json` (`schemas/summaries/ExampleStatistics.json`).
+        statistics: `Split-<name>/FeatureStats.pb`, and `summary.json` (`schemas/summaries/ExampleStatistics.json`); of all examples.
+        span_statistics: The same for each of several examples, in their order; none for one that stands alone.
 
     Args:
         exclude_splits: Splits to leave out. Default: none.
@@ -59,6 +61,7 @@ class StatisticsGen(Component):
         statistics = StatisticsGen(examples, slices=["payment_type"], num_top_values=10)
     """
 
+    driver = ExamplesDriver
     needs = ("tensorflow_data_validation",)
     libraries = ("tensorflow-data-validation", "tfx-bsl")
 
@@ -76,8 +79,9 @@ class StatisticsGen(Component):
     def execute(
         self,
         context: Context,
-        examples: Input[Examples],
+        examples: Input[list[Examples]],
         statistics: Output[ExampleStatistics],
+        span_statistics: Output[list[ExampleStatistics]],
         schema: Input[Schema] | None = None,
         *,
         exclude_splits: tuple[str, ...] = (),
@@ -99,13 +103,15 @@ class StatisticsGen(Component):
         """Writes the statistics of each split."""
         import tensorflow_data_validation as tfdv
 
-        from components.statistics.engine import rows_of, slicers_of
+        from components.statistics.engine import slicers_of
+        from components.statistics.spans import Selection, write_statistics
 
         use_cpu_only()
-        splits = chosen_splits("examples", examples.splits, exclude_splits)
+        splits = chosen_splits("examples", common_splits(examples), exclude_splits)
+        contents = {name: kind for one in examples for name, kind in contents_of(one.summary()).items()}
         overrides = {tfdv.FeaturePath([name]): weight for name, weight in (per_feature_weight_override or {}).items()}
         options = tfdv.StatsOptions(
-            schema=read_schema_of(schema) if schema is not None else None,
+            schema=with_contents(read_schema_of(schema) if schema is not None else None, contents),
             experimental_slice_functions=slicers_of(slices) or None,
             weight_feature=weight_feature,
             per_feature_weight_override=overrides or None,
@@ -119,50 +125,4 @@ class StatisticsGen(Component):
             epsilon=epsilon,
             enable_semantic_domain_stats=enable_semantic_domain_stats,
         )
-        statistics.set_splits(splits)
-        for split in splits:
-            statistics.split_path(split).mkdir()
-        rows = {split: rows_of(examples, split, feature_allowlist, sample_rate) for split in splits}
-        compute = _compute_here if runner_name(context.beam_args) in LOCAL_RUNNERS else _compute_on_beam
-        compute(context, rows, statistics, options)
-        _finish(context, examples, statistics, is_sampled=sample_rate is not None)
-
-
-def _compute_here(context: Context, rows: Mapping[str, Rows], statistics: ExampleStatistics, options: tfdv.StatsOptions) -> None:
-    from components.statistics.engine import compute_statistics
-
-    for split, chosen in rows.items():
-
-        def report(done: int, split: str = split) -> None:
-            context.progress(f"split {split}", rows=done)
-
-        result = compute_statistics(chosen.read(), options, temp=context.temp / split, report=report)
-        (statistics.split_path(split) / STATISTICS_FILE).write_bytes(result.SerializeToString(deterministic=True))
-
-
-def _compute_on_beam(context: Context, rows: Mapping[str, Rows], statistics: ExampleStatistics, options: tfdv.StatsOptions) -> None:
-    from components.statistics.engine import build_beam
-
-    with context.beam() as pipeline:
-        for split, chosen in rows.items():
-            build_beam(pipeline, f"{context.node} {split}", chosen, statistics.split_path(split), options)
-
-
-def _finish(context: Context, examples: Examples, statistics: ExampleStatistics, *, is_sampled: bool) -> None:
-    """Writes the summary, and the balance of rows."""
-    summaries = {split: summarise_statistics(read_statistics(statistics, split)) for split in statistics.splits}
-    statistics.write_summary({"splits": summaries})
-    rows = {split: int(summary["rows"]) for split, summary in summaries.items()}
-    statistics.set_record_counts(rows)
-    if "span" in examples.properties:
-        statistics.properties["span"] = examples.properties["span"]
-    counted = {split: count for split, count in examples.record_counts.items() if split in rows}
-    for split, count in counted.items():
-        if rows[split] != count and not is_sampled:
-            raise DataError(
-                f"{examples.split_path(split)} holds {rows[split]:,} rows, and {count:,} were written.",
-                hint=f"Write it again: --rerun {examples.producer}",
-            )
-    if counted:
-        read = sum(counted.values())
-        context.count_rows(read, rows, {"not sampled": read - sum(rows.values())} if is_sampled else None)
+        write_statistics(context, examples, statistics, span_statistics, Selection(tuple(splits), feature_allowlist, sample_rate), options)

@@ -11,14 +11,14 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from components.records import shard_files
-from components.statistics.files import ALL_ROWS, STATISTICS_FILE
+from components.statistics.accumulation import Accumulation
+from components.statistics.files import STATISTICS_FILE
 from components.statistics.reader import MAX_BATCH_ROWS, Columns, batch_rows, known_columns, read_rows
-from components.statistics.value_counts import ValueCounter
 from pipeline.artifacts import Artifact
 
 if TYPE_CHECKING:
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
     Slicer = Callable[[pa.RecordBatch], Iterator[tuple[str, pa.RecordBatch]]]
 
-_BATCH_ROWS = 1 << 14
-_BATCH_BYTES = 20 << 20
-
 
 def compute_statistics(
     batches: Iterable[pa.RecordBatch],
@@ -40,7 +37,18 @@ def compute_statistics(
     temp: Path,
     report: Callable[[int], None] = lambda rows: None,
 ) -> statistics_pb2.DatasetFeatureStatisticsList:
-    """Returns the statistics of all rows, and of each slice.
+    """Returns the statistics of all rows, and of each slice; see `accumulate`."""
+    return accumulate(batches, options, temp=temp, report=report).result()
+
+
+def accumulate(
+    batches: Iterable[pa.RecordBatch],
+    options: tfdv.StatsOptions,
+    *,
+    temp: Path,
+    report: Callable[[int], None] = lambda rows: None,
+) -> Accumulation:
+    """Returns the statistics of all rows, and of each slice, in a state to which more can be added.
 
     Args:
         batches: Rows; they are merged into larger batches, so that their size matters little.
@@ -48,127 +56,13 @@ def compute_statistics(
         temp: A folder for counts that do not fit into memory.
         report: Called with the number of rows so far.
     """
-    from tensorflow_metadata.proto.v0 import statistics_pb2
-
-    accumulators = {ALL_ROWS: _Accumulator(options, temp / "all")}
-    slicers = list(options.experimental_slice_functions or ())
+    accumulation = Accumulation(options, temp)
     rows = 0
     for batch in batches:
         rows += batch.num_rows
-        accumulators[ALL_ROWS].add(batch)
-        for slicer in slicers:
-            for name, part in slicer(batch):
-                if name not in accumulators:
-                    accumulators[name] = _Accumulator(options, temp / str(len(accumulators)))
-                accumulators[name].add(part)
+        accumulation.add(batch)
         report(rows)
-    result = statistics_pb2.DatasetFeatureStatisticsList()
-    for name in [ALL_ROWS, *sorted(accumulators.keys() - {ALL_ROWS})]:
-        dataset = accumulators[name].result()
-        dataset.name = name if slicers else ""
-        result.datasets.append(dataset)
-    return result
-
-
-class _Accumulator:
-    """The statistics of one slice in the making."""
-
-    def __init__(self, options: tfdv.StatsOptions, temp: Path) -> None:
-        self._options = options
-        self._temp = temp
-        self._generators = _combiners(options)
-        self._states = [generator.create_accumulator() for generator in self._generators]
-        self._counters: dict[Any, ValueCounter] = {}
-        self._pending: list[pa.RecordBatch] = []
-
-    def add(self, batch: pa.RecordBatch) -> None:
-        self._pending.append(batch)
-        large = sum(batch.num_rows for batch in self._pending) >= _BATCH_ROWS
-        if large or sum(batch.nbytes for batch in self._pending) >= _BATCH_BYTES:
-            self._flush()
-
-    def result(self) -> statistics_pb2.DatasetFeatureStatistics:
-        from tensorflow_metadata.proto.v0 import statistics_pb2
-        from tfx_bsl.statistics import merge_util
-
-        self._flush()
-        parts = [
-            generator.extract_output(generator.compact(state)) for generator, state in zip(self._generators, self._states, strict=True)
-        ]
-        parts.append(self._top_values())
-        merged = merge_util.merge_dataset_feature_statistics(parts).datasets
-        return merged[0] if merged else statistics_pb2.DatasetFeatureStatistics()
-
-    def _flush(self) -> None:
-        from tfx_bsl.arrow import table_util
-
-        if not self._pending:
-            return
-        batch = self._pending[0] if len(self._pending) == 1 else table_util.MergeRecordBatches(self._pending)
-        self._pending = []
-        self._states = [generator.add_input(state, batch) for generator, state in zip(self._generators, self._states, strict=True)]
-        for path, values, weights in _categorical_values(batch, self._options):
-            counter = self._counters.setdefault(path, ValueCounter(self._temp / str(len(self._counters))))
-            counter.add(values, weights)
-
-    def _top_values(self) -> statistics_pb2.DatasetFeatureStatistics:
-        """Returns the number of distinct values, the top values and the rank histogram of each feature that has them."""
-        from tensorflow_data_validation.utils import top_k_uniques_stats_util as util
-        from tensorflow_metadata.proto.v0 import statistics_pb2
-
-        options, dataset = self._options, statistics_pb2.DatasetFeatureStatistics()
-        weighted = bool(options.example_weight_map.all_weight_features())
-        for path, counter in self._counters.items():
-            found = counter.result(max(options.num_top_values, options.num_rank_histogram_buckets))
-            if found is None:
-                continue
-            distinct, by_count, by_weight = found
-            counts = map(util.FeatureValueCount, by_count.values.to_pylist(), by_count.sums[:, 0].astype(int).tolist())
-            weights = map(util.FeatureValueCount, by_weight.values.to_pylist(), by_weight.sums[:, 1].tolist())
-            feature = util.make_feature_stats_proto_topk_uniques(
-                feature_path=path,
-                num_top_values=options.num_top_values,
-                num_rank_histogram_buckets=options.num_rank_histogram_buckets,
-                num_unique=distinct,
-                value_count_list=list(counts),
-                weighted_value_count_list=list(weights) if weighted else None,
-                frequency_threshold=options.frequency_threshold,
-                weighted_frequency_threshold=options.weighted_frequency_threshold,
-            )
-            dataset.features.append(feature)
-        return dataset
-
-
-def _combiners(options: tfdv.StatsOptions) -> list[Any]:
-    """Returns the generators of the options, without the one that estimates top values."""
-    from tensorflow_data_validation.statistics import stats_impl
-    from tensorflow_data_validation.statistics.generators import top_k_uniques_sketch_stats_generator as sketch
-
-    generators = stats_impl.get_generators(options, in_memory=True)
-    for generator in generators:
-        generator.setup()
-    return [generator for generator in generators if not isinstance(generator, sketch.TopKUniquesSketchStatsGenerator)]
-
-
-def _categorical_values(batch: pa.RecordBatch, options: tfdv.StatsOptions) -> Iterator[tuple[Any, pa.Array, Any]]:
-    """Yields path, values and weights of the features that get top values: strings, and integers that the schema calls categorical."""
-    from tensorflow_data_validation.arrow import arrow_util
-    from tensorflow_data_validation.utils import schema_util, stats_util
-    from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
-    from tfx_bsl.arrow import array_util
-
-    schema = options.schema or schema_pb2.Schema()
-    binary = frozenset(schema_util.get_bytes_features(schema))
-    numbers = schema_util.get_categorical_numeric_feature_types(schema)
-    kinds = statistics_pb2.FeatureNameStatistics
-    for path, array, weights in arrow_util.enumerate_arrays(
-        batch, example_weight_map=options.example_weight_map, enumerate_leaves_only=True
-    ):
-        kind = stats_util.get_feature_type_from_arrow_type(path, array.type)
-        is_categorical = kind == kinds.STRING or (kind == kinds.INT and numbers.get(path) == schema_pb2.INT)
-        if is_categorical and path not in binary:
-            values, parents = array_util.flatten_nested(array, weights is not None)
-            yield path, values, weights[parents] if weights is not None else None
+    return accumulation
 
 
 def build_beam(pipeline: apache_beam.Pipeline, label: str, rows: Rows, folder: Path, options: tfdv.StatsOptions) -> None:
@@ -204,6 +98,14 @@ class Rows:
     batch_rows: int = MAX_BATCH_ROWS
     features: tuple[str, ...] = ()
     sample_rate: float | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence[Rows]) -> Rows:
+        """Returns the rows of several artifacts together; what is known of their columns counts where all say the same."""
+        first = parts[0]
+        same = all(part.columns == first.columns for part in parts)
+        files = tuple(file for part in parts for file in part.files)
+        return dataclasses.replace(first, files=files, columns=first.columns if same else None)
 
     def read(self) -> Iterator[pa.RecordBatch]:
         """Yields the rows in batches."""

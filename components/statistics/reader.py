@@ -33,10 +33,10 @@ _WORTH_ROWS = 1 << 15  # below, making the parser takes longer than what it save
 def known_columns(examples: Artifact, split: str) -> Columns | None:
     """Returns the columns of a split in the order of their names.
 
-    None if they are not known exactly, if a row may hold an empty list, or if the split is too small for it to matter.
+    None if they are not known exactly, if a row may hold an empty list or a sequence, or if the split is too small for it to matter.
     """
     columns = examples.summary().get("columns")
-    if not columns or any(column.get("empty_lists") != 0 for column in columns):
+    if not columns or any(column.get("empty_lists") != 0 or column.get("sequence") for column in columns):
         return None
     if examples.record_counts.get(split, 0) < _WORTH_ROWS:
         return None

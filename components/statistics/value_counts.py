@@ -6,13 +6,15 @@ Here they are counted exactly from Arrow arrays; a feature with so many distinct
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from pipeline.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,9 +92,12 @@ class ValueCounter:
 
     def add(self, values: pa.Array, weights: npt.NDArray[Any] | None = None) -> None:
         """Adds the values of a batch, and the weight of each."""
-        if len(values) == 0:
-            return
-        self._parts.append(ValueCounts.of(values, weights))
+        if len(values):
+            self.add_counts(ValueCounts.of(values, weights))
+
+    def add_counts(self, counts: ValueCounts) -> None:
+        """Adds what was counted elsewhere."""
+        self._parts.append(counts)
         pending = sum(len(part.values) for part in self._parts[1:])
         if pending > max(_PENDING_ROWS, len(self._parts[0].values)):
             self._parts = [ValueCounts.joined(self._parts)]
@@ -101,10 +106,8 @@ class ValueCounter:
 
     def result(self, size: int) -> tuple[int, ValueCounts, ValueCounts] | None:
         """Returns the number of distinct values and the `size` top ones by count and by weight; None if there was no value."""
-        if self._runs and self._parts:
-            self._spill()
         distinct, by_count, by_weight = 0, [], []
-        for counts in self._partitions():
+        for counts in self.partitions():
             distinct += len(counts.values)
             by_count.append(counts.top(size, 0))
             by_weight.append(counts.top(size, 1))
@@ -129,8 +132,10 @@ class ValueCounter:
         self._parts = []
         self._runs += 1
 
-    def _partitions(self) -> Iterator[ValueCounts]:
+    def partitions(self) -> Iterator[ValueCounts]:
         """Yields counts that have no value in common."""
+        if self._runs and self._parts:
+            self._spill()
         if not self._runs:
             yield from [ValueCounts.joined(self._parts)] if self._parts else []
             return
@@ -147,3 +152,39 @@ def _read(file: Path) -> ValueCounts:
     columns = [table.column(name).to_numpy() for name in ("count", "weight")]
     value = table.column("value")
     return ValueCounts(value.chunk(0) if value.num_chunks == 1 else pa.concat_arrays(value.chunks), np.column_stack(columns))
+
+
+def write_counts(file: Path, counters: Iterable[ValueCounter]) -> None:
+    """Writes the counts of several counters into one Arrow file; integers are written as text."""
+    import pyarrow as pa
+
+    schema = pa.schema([("counter", pa.int32()), ("value", pa.large_binary()), ("count", pa.float64()), ("weight", pa.float64())])
+    schema = schema.append(pa.field("is_integer", pa.bool_()))
+    with pa.ipc.new_file(str(file), schema) as writer:
+        for number, counter in enumerate(counters):
+            for counts in counter.partitions():
+                is_integer = pa.types.is_integer(counts.values.type)
+                values = counts.values.cast(pa.large_string()) if is_integer else counts.values
+                size = len(values)
+                columns = [pa.repeat(pa.scalar(number, pa.int32()), size), values.cast(pa.large_binary())]
+                columns += [pa.array(counts.sums[:, 0]), pa.array(counts.sums[:, 1]), pa.repeat(is_integer, size)]
+                writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+
+
+def read_counts(file: Path) -> Iterator[tuple[int, ValueCounts]]:
+    """Yields what `write_counts` wrote, with the number of its counter; a counter may come several times.
+
+    Raises:
+        DataError: If the file is damaged.
+    """
+    import pyarrow as pa
+
+    try:
+        reader = pa.ipc.open_file(str(file))
+        batches = (reader.get_batch(index) for index in range(reader.num_record_batches))
+        for batch in (batch for batch in batches if batch.num_rows):
+            number, values, count, weight, is_integer = (batch.column(index) for index in range(5))
+            values = values.cast(pa.large_string()).cast(pa.int64()) if is_integer[0].as_py() else values
+            yield number[0].as_py(), ValueCounts(values, np.column_stack([count.to_numpy(), weight.to_numpy()]))
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{file} is damaged: {error}", hint="Make it again: --no-cache") from error

@@ -1,13 +1,11 @@
-"""The data of the managed loop: which features there are, and batches of them by tf.data.
+"""The data of the managed loop: which features there are, how they are parsed, and the serialized records of some splits.
 
-Rows are read and decompressed, shuffled as serialized records, and parsed a batch at a time, all in TensorFlow's own threads.
-Examples that are not transformed yet go through the transform graph on the way.
+Examples that are not transformed yet go through the transform graph while they are parsed.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +54,12 @@ class FeatureSource:
             return self.transform.transform_examples(records)
         parsed: dict[str, Any] = tf.io.parse_example(records, dict(self.spec))
         return parsed
+
+    def only(self, *names: str) -> Callable[[tf.Tensor], dict[str, Any]]:
+        """Returns a function like `parse` that computes some features and no other: the label without decoding the image."""
+        if self.transform is not None and not self.transformed:
+            return self.transform.only(names)
+        return dataclasses.replace(self, spec={name: self.spec[name] for name in names}).parse
 
 
 def feature_source(node: str, artifacts: Artifacts) -> FeatureSource:
@@ -140,41 +144,3 @@ def _count(files: Sequence[Path]) -> int:
 
     records = tf.data.TFRecordDataset([str(file) for file in files], "GZIP", buffer_size=_READ_BYTES)
     return int(records.batch(4096).reduce(np.int64(0), lambda total, batch: total + tf.size(batch, tf.int64)))
-
-
-Batch = Callable[[Any], tuple[Any, Any]]
-
-
-def batch_function(source: FeatureSource, label: str, inputs: Sequence[str]) -> Batch:
-    """Returns what makes features and label of a batch of serialized examples."""
-    needed = dataclasses.replace(source, spec={name: source.spec[name] for name in (*inputs, label)})
-
-    def to_batch(records: tf.Tensor) -> tuple[dict[str, Any], Any]:
-        features = needed.parse(records)
-        return {name: features[name] for name in inputs}, features[label]
-
-    return to_batch
-
-
-def training_data(split: Split, to_batch: Batch, *, batch_size: int, shuffle_rows: int, seed: int, whole_batches: bool) -> tf.data.Dataset:
-    """Returns endless shuffled batches.
-
-    Args:
-        whole_batches: Whether batches run across the end of a pass over the data; otherwise each pass ends with a shorter batch.
-    """
-    import tensorflow as tf
-
-    records = split.records().shuffle(min(shuffle_rows, split.rows), seed=seed)
-    records = records.repeat().batch(batch_size) if whole_batches else records.batch(batch_size).repeat()
-    return records.map(to_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
-
-
-def evaluation_data(split: Split, to_batch: Batch, *, batch_size: int, steps: int | None) -> tf.data.Dataset:
-    """Returns the batches of one pass in order, or the first `steps` of them."""
-    import tensorflow as tf
-
-    every = math.ceil(split.rows / batch_size)
-    count = every if steps is None else min(steps, every)
-    # Keras warns at the end of data whose length it does not know.
-    records = split.records(count * batch_size).batch(batch_size).apply(tf.data.experimental.assert_cardinality(count))
-    return records.map(to_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)

@@ -15,7 +15,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.trainer.batches import pad
 from components.trainer.data import FeatureSource
+from components.trainer.options import Sequences
+from components.trainer.predicting import as_tensorflow
 from components.transform.tensors import feature_spec
 from pipeline.errors import UserCodeError
 
@@ -24,25 +27,35 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 SERVING_ENVIRONMENT = "SERVING"
+_NUMBERS = 1_000_000
 
 
-def export_model(model: keras.Model, path: Path, source: FeatureSource, inputs: Sequence[str], classes: Sequence[str]) -> dict[str, Any]:
+def export_model(
+    model: keras.Model,
+    path: Path,
+    source: FeatureSource,
+    inputs: Sequence[str],
+    classes: Sequence[str],
+    sequences: Sequences | None = None,
+) -> dict[str, Any]:
     """Writes the SavedModel and returns what its summary says of it: the raw features that it needs."""
     import tensorflow as tf
 
+    _round_up_numbers()
+    predict = as_tensorflow(model, source, inputs, sequences)
     needed = _needed(source, inputs)
     spec = _serving_spec(source, needed)
 
     def serve(examples: tf.Tensor) -> dict[str, Any]:
         raw = tf.io.parse_example(examples, spec)
         features = raw if source.transform is None else source.transform.saved_model.transform_fn(raw)
-        return _named(model({name: features[name] for name in inputs}, training=False), classes)
+        return _named(predict(pad(source, {name: features[name] for name in inputs}, sequences)), classes)
 
     def transform_features(examples: tf.Tensor) -> dict[str, Any]:
         return source.transform.transform_examples(examples) if source.transform is not None else {}
 
     served = tf.Module()
-    served.variables_ = [variable.value for variable in model.variables]
+    served.variables_ = predict.variables
     served.resources = _resources(model)
     signatures = {"serving_default": _concrete(serve)}
     if source.transform is not None:
@@ -51,6 +64,17 @@ def export_model(model: keras.Model, path: Path, source: FeatureSource, inputs: 
     tf.saved_model.save(served, str(path), signatures=signatures)
     (path / "fingerprint.pb").unlink(missing_ok=True)  # optional, and another one for each export of the same model
     return {"raw_features": sorted(needed)}
+
+
+def _round_up_numbers() -> None:
+    """Makes equal models equal bytes: a function's name has a number that every tensor of the process moves on, also those of the watch.
+
+    How many those were depends on the time that training took. From the next multiple of a million on, it does not.
+    """
+    from tensorflow.python.framework import ops
+
+    while ops.uid() % _NUMBERS:
+        pass
 
 
 def missing_when_serving(source: FeatureSource) -> set[str]:
@@ -71,9 +95,13 @@ def _concrete(function: Callable[[tf.Tensor], dict[str, Any]]) -> Any:
 
 
 def _resources(model: keras.Model) -> list[Any]:
-    """Returns the lookup tables of the model's layers, which must be saved with it."""
+    """Returns the lookup tables of the model's layers, which must be saved with it; layers of JAX have none."""
+    import keras
     import tensorflow as tf
     from tensorflow.saved_model.experimental import TrackableResource
+
+    if keras.backend.backend() != "tensorflow":
+        return []
 
     below = [item for layer in model.layers for item in tf.train.TrackableView(layer).descendants()]
     return [item for item in below if isinstance(item, TrackableResource)]

@@ -39,6 +39,7 @@ class ModelContext:
         train_rows: Rows in the training splits.
         train_steps: Training steps in all.
         batch_size: Rows per step.
+        padded: Features of varying length that `Sequences` makes dense.
     """
 
     features: Mapping[str, Any]
@@ -51,11 +52,13 @@ class ModelContext:
     train_rows: int
     train_steps: int
     batch_size: int
+    padded: frozenset[str] = frozenset()
 
     def inputs(self, names: Iterable[str] | None = None) -> dict[str, keras.KerasTensor]:
         """Returns a `keras.Input` for each of some features (all by default), by name.
 
-        A feature of one value has shape `(1,)`; one with any number of values is sparse, or ragged, with shape `(None,)`.
+        A feature of one value has shape `(1,)`, an image its height, width and channels; one with any number of values has shape `(None,)`
+        and is padded, with the node's `sequences`, or else sparse or ragged.
 
         Raises:
             UserCodeError: If there is no feature of that name.
@@ -70,6 +73,13 @@ class ModelContext:
         spec = self._known(name, self.features, "feature")
         if isinstance(spec, tf.io.FixedLenFeature):
             return keras.Input(tuple(spec.shape) or (1,), name=name, dtype=spec.dtype.name)
+        if name in self.padded:
+            return keras.Input((None,), name=name, dtype=spec.dtype.name)
+        if keras.backend.backend() != "tensorflow":
+            raise UserCodeError(
+                f"The feature '{name}' has a varying length, and sparse and ragged inputs need the backend 'tensorflow'.",
+                hint="Pad it: Trainer(..., sequences=Sequences()).",
+            )
         if isinstance(spec, tf.io.RaggedFeature):
             return keras.Input((None,), name=name, dtype=spec.dtype.name, ragged=True)
         return keras.Input((None,), name=name, dtype=spec.dtype.name, sparse=True)

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.trainer.options import Backend, Checkpoints, LearningRate, Precision, Sequences, TensorBoard, Watch
 from pipeline.artifacts import Examples, HyperParameters, Model, ModelRun, Schema, TransformGraph
 from pipeline.errors import DataError
 
 SERVING_FOLDER = "Format-Serving"
+WEIGHTS_FILE = "Format-Keras/model.weights.h5"
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,24 @@ class Settings:
     steps_per_evaluation: int | None
     batch_size: int
     shuffle_rows: int
+    sequences: Sequences | None
     seed: int
-    learning_rate: float | None
-    learning_rate_schedule: str | None
+    learning_rate: LearningRate
     early_stopping_patience: int | None
     monitor: str
+    class_weights: Mapping[str, float] | str | None
+    sample_weights: str | None
+    accumulation_steps: int
+    gradient_clipping: float | None
+    ema: float | None
+    precision: Precision
     jit_compile: bool
     deterministic: bool
+    backend: Backend
+    distribute: bool
+    checkpoints: Checkpoints | None
+    watch: Watch
+    tensorboard: TensorBoard
     custom_config: Mapping[str, Any]
 
 

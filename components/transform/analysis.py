@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from components.spreading import uses_beam
-from components.transform.local_analysis import UnknownOperationError, analyze_locally
+from components.transform.analyzer_cache import read_cache, write_cache
+from components.transform.local_analysis import UnknownOperationError, analyze_locally, trace
 from components.transform.preprocessing import Analysis
 from components.transform.tensors import adapter_config, record_batches
 from pipeline.context import Context
 from pipeline.errors import CauceError
 from pipeline.hashing import digest_tree
+
+if TYPE_CHECKING:
+    import apache_beam as beam
 
 TRANSFORM_FN, RAW_METADATA = "transform_fn", "metadata"
 
@@ -55,9 +60,65 @@ def _analyze_by_beam(context: Context, analysis: Analysis) -> None:
     read = functools.partial(record_batches, serialized_schema=schema, batch_rows=analysis.batch_rows)
     shards = [str(shard) for shard in analysis.shards]
     with _own_errors(), context.beam() as pipeline, tft_beam.Context(temp_dir=str(analysis.scratch)):
-        rows = pipeline | "Shards" >> beam.Create(shards) | "Read" >> beam.FlatMap(read)
-        transform = (rows, adapter_config(analysis.schema)) | "Analyze" >> tft_beam.AnalyzeDataset(analysis.preprocess)
+        if analysis.datasets:
+            transform = _analyze_with_cache(pipeline, analysis, read)
+        else:
+            rows = pipeline | "Shards" >> beam.Create(shards) | "Read" >> beam.FlatMap(read)
+            transform = (rows, adapter_config(analysis.schema)) | "Analyze" >> tft_beam.AnalyzeDataset(analysis.preprocess)
         _ = transform | "Write" >> tft_beam.WriteTransformFn(str(analysis.output))
+
+
+def _analyze_with_cache(pipeline: beam.Pipeline, analysis: Analysis, read: Callable[[str], Any]) -> Any:
+    """Returns the transform function to come; of the datasets that have a cache only those rows are read that it does not stand for."""
+    import apache_beam as beam
+    import tensorflow_transform.beam as tft_beam
+    from tensorflow_transform.beam import analyzer_cache
+
+    keys = {analyzer_cache.DatasetKey(dataset.key): dataset for dataset in analysis.datasets}
+    entries = {key: read_cache(dataset.folder) for key, dataset in keys.items() if dataset.is_done}
+    known = {key: analyzer_cache.DatasetCache(own, None) for key, own in entries.items()}
+    needed = _keys_to_read(analysis, list(keys), known)
+    rows = {
+        key: pipeline
+        | f"Shards {key.key}" >> beam.Create([str(shard) for shard in dataset.shards])
+        | f"Read {key.key}" >> beam.FlatMap(read)
+        if key in needed
+        else None
+        for key, dataset in keys.items()
+    }
+    caches = {
+        key: analyzer_cache.DatasetCache(
+            {name: pipeline | f"Cache {key.key} {number}" >> beam.Create(items) for number, (name, items) in enumerate(own.items())}, None
+        )
+        for key, own in entries.items()
+    }
+    transform, made = (rows, caches, adapter_config(analysis.schema)) | "Analyze" >> tft_beam.AnalyzeDatasetWithCache(
+        analysis.preprocess, pipeline=pipeline
+    )
+    for key, dataset in keys.items():
+        if dataset.is_done:
+            continue
+        if key in made:
+            _ = {key: made[key]} | f"Keep {key.key}" >> analyzer_cache.WriteAnalysisCacheToFS(pipeline, str(dataset.folder), [key])
+        else:
+            write_cache(dataset.folder, dataset.key, {})
+    return transform
+
+
+def _keys_to_read(analysis: Analysis, keys: Sequence[Any], known: Mapping[Any, Any]) -> set[Any]:
+    """Returns the datasets whose rows some analyzer has to see, as TFT's `get_analysis_dataset_keys` does.
+
+    That one traces the function without a folder of its own, so that its lookup tables get the names of those of other functions.
+    """
+    from tensorflow_transform import nodes
+    from tensorflow_transform.beam import analysis_graph_builder
+
+    found: set[Any] = set()
+    future, _, side_effects = analysis_graph_builder.build(*trace(analysis), keys, known)
+    visitor = nodes.Traverser(analysis_graph_builder._InspectVisitor(found))
+    for node in (future, *side_effects):
+        visitor.visit_value_node(node)
+    return set(keys) if any(key.is_flattened_dataset_key() for key in found) else found
 
 
 @contextmanager

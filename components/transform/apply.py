@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.example_encoder import encode_batch
+from components.portioned import portion_names
 from components.records import SplitWriter, shard_files, shard_name
 from components.spreading import map_items, row_counter
 from components.transform.analysis import TRANSFORM_FN
+from components.transform.analyzer_cache import Dataset, dataset_key, read_cache
 from components.transform.tensors import Tensors, arrow_converter, batches, feature_spec
-from pipeline.artifacts import Examples
+from pipeline.artifacts import Examples, TransformCache
 from pipeline.context import Context
 from pipeline.errors import DataError, UserCodeError
 
@@ -67,6 +69,28 @@ class TransformGraphReader:
 
         return dict(self.saved_model.transform_fn(tf.io.parse_example(examples, self.spec)))
 
+    def only(self, names: Sequence[str]) -> Callable[[tf.Tensor], Tensors]:
+        """Returns a function like `transform_examples` that computes some features, and nothing that only others need."""
+        import tensorflow as tf
+        from tensorflow.python.eager import wrap_function
+
+        function = self.saved_model.transform_fn
+        signature = function.structured_input_signature[0][0]
+        feeds = function.graph.inputs[: len(tf.nest.flatten(signature, expand_composites=True))]
+        outputs = tf.nest.pack_sequence_as(function.structured_outputs, function.graph.outputs, expand_composites=True)
+        wanted = {name: outputs[name] for name in names}
+        holder = wrap_function.VariableHolder(share_variables=True)
+        pruned = wrap_function.WrappedFunction(function.graph, variable_holder=holder).prune(
+            feeds, tf.nest.flatten(wanted, expand_composites=True)
+        )
+
+        def transform(examples: tf.Tensor) -> Tensors:
+            raw = tf.io.parse_example(examples, self.spec)
+            flat = pruned(*tf.nest.flatten({name: raw[name] for name in signature}, expand_composites=True))
+            return dict(tf.nest.pack_sequence_as(wanted, flat, expand_composites=True))
+
+        return transform
+
     def __call__(self, examples: tf.Tensor) -> tuple[tf.Tensor, Tensors]:
         """Returns the number of examples and the transformed features."""
         import tensorflow as tf
@@ -117,22 +141,26 @@ def apply_transform(context: Context, graph: Path, jobs: Mapping[str, Sequence[S
     return {split: sum((written[job] for job in split_jobs), Written(0, 0)) for split, split_jobs in jobs.items()}
 
 
-def common_splits(examples: Sequence[Examples]) -> tuple[str, ...]:
-    """Returns the splits that all artifacts have.
-
-    Raises:
-        DataError: If they have different ones.
-    """
-    names = examples[0].splits
-    for other in examples[1:]:
-        if set(other.splits) != set(names):
-            raise DataError(f"The examples have different splits: {', '.join(names)} and {', '.join(other.splits)} ({other.path}).")
-    return names
-
-
 def shards_of(examples: Sequence[Examples], splits: Sequence[str]) -> list[Path]:
     """Returns the files of some splits, in order."""
     return [file for artifact in examples for split in splits for file in shard_files(artifact.split_path(split))]
+
+
+def datasets_of(examples: Sequence[Examples], caches: Sequence[TransformCache], splits: Sequence[str]) -> tuple[Dataset, ...]:
+    """Returns the rows to analyze by artifact, each with its analyzer cache; none where none is kept."""
+    named = zip(portion_names(examples), examples, caches, strict=False)
+    return tuple(
+        Dataset(dataset_key(number, name), tuple(shards_of([one], splits)), cache.path, cache.id is not None)
+        for number, (name, one, cache) in enumerate(named)
+    )
+
+
+def describe_caches(datasets: Sequence[Dataset], caches: Sequence[TransformCache]) -> None:
+    """Writes the summary of each new analyzer cache."""
+    for dataset, cache in zip(datasets, caches, strict=True):
+        if not dataset.is_done:
+            entries = read_cache(dataset.folder)
+            cache.write_summary({"analyzers": len(entries), "bytes": sum(len(item) for items in entries.values() for item in items)})
 
 
 def check_rows(examples: Sequence[Examples], splits: Sequence[str]) -> None:

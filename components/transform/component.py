@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.artifacts import Examples, Schema, TransformGraph
+from components.portioned import ExamplesDriver, common_splits
+from pipeline.artifacts import Examples, Schema, TransformCache, TransformGraph
 from pipeline.component import Component, Input, Output
 from pipeline.context import Context
 from pipeline.errors import DefinitionError
@@ -26,6 +27,8 @@ class Transform(Component):
         transform_graph: `transform_fn/`, `transformed_metadata/` and `metadata/`, which `tensorflow_transform.TFTransformOutput` reads,
             and `summary.json` (`schemas/summaries/TransformGraph.json`).
         transformed_examples: The transformed splits; empty with `materialize=False`.
+        updated_analyzer_cache: For each of several examples, in their order, what the analyzers accumulated over it, as TFT keeps it;
+            none for one that stands alone. A window that moves analyzes only its new span.
 
     Args:
         preprocessing_fn: `module:function` of `preprocessing_fn(inputs)` or `preprocessing_fn(inputs, custom_config)`, which maps raw
@@ -56,6 +59,7 @@ class Transform(Component):
             }
     """
 
+    driver = ExamplesDriver
     needs = ("tensorflow", "tensorflow_transform.beam", "apache_beam.runners.portability.fn_api_runner")
     libraries = ("tensorflow", "tensorflow-transform", "tfx-bsl")
     user_code = ("preprocessing_fn",)
@@ -74,6 +78,7 @@ class Transform(Component):
         schema: Input[Schema],
         transform_graph: Output[TransformGraph],
         transformed_examples: Output[Examples] | None,
+        updated_analyzer_cache: Output[list[TransformCache]],
         *,
         preprocessing_fn: str = "features:preprocessing_fn",
         materialize: bool = True,
@@ -83,14 +88,16 @@ class Transform(Component):
         batch_rows: int = 4096,
     ) -> None:
         """Analyzes, writes the transform graph, and transforms the splits."""
+        from components.records import refuse_sequences
         from components.schema.file import read_schema_of
         from components.tensorflow_setup import use_cpu_only
         from components.transform.analysis import analyze
-        from components.transform.apply import check_rows, common_splits, load_transform, materialize_splits, shards_of
+        from components.transform.apply import check_rows, datasets_of, describe_caches, load_transform, materialize_splits, shards_of
         from components.transform.preprocessing import Analysis, Preprocessing
         from components.transform.summary import summarize_transform
 
         use_cpu_only()
+        refuse_sequences(context.node, examples)
         splits = common_splits(examples)
         check_rows(examples, analyze_splits)
         function = context.load(preprocessing_fn, default="preprocessing_fn")
@@ -98,7 +105,9 @@ class Transform(Component):
         shards = tuple(shards_of(examples, analyze_splits))
         graph = transform_graph.path
         context.progress("analyzing")
-        analyze(context, Analysis(shards, read_schema_of(schema), preprocess, graph, context.temp / "tft", batch_rows))
+        datasets = datasets_of(examples, updated_analyzer_cache, analyze_splits)
+        analyze(context, Analysis(shards, read_schema_of(schema), preprocess, graph, context.temp / "tft", batch_rows, datasets))
+        describe_caches(datasets, updated_analyzer_cache)
         transform_graph.write_summary(summarize_transform(load_transform(graph)))
         if materialize and transformed_examples is not None:
             chosen = splits if transform_splits is None else transform_splits

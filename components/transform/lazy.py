@@ -138,3 +138,11 @@ class TokenWeights:
 def merged(accumulators: Sequence[Any], combiner: Any) -> Any:
     """Returns the output of one of TFT's combiners for accumulators of it."""
     return combiner.extract_output(combiner.merge_accumulators([combiner.create_accumulator(), *accumulators]))
+
+
+def summed(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    """Returns the sum of the counts of each token; a token comes once for each dataset that has it."""
+    sums: dict[Any, Any] = {}
+    for token, count in pairs:
+        sums[token] = sums[token] + count if token in sums else count
+    return sums

@@ -15,11 +15,27 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from components.transform.lazy import Accumulator, Batch, CombinerAccumulator, Lazy, Phase, Rows, Stream, TokenCounts, TokenWeights, merged
+from components.transform.analyzer_cache import Entries, read_cache, write_cache
+from components.transform.lazy import (
+    Accumulator,
+    Batch,
+    CombinerAccumulator,
+    Lazy,
+    Phase,
+    Rows,
+    Stream,
+    TokenCounts,
+    TokenWeights,
+    merged,
+    summed,
+)
 from components.transform.preprocessing import Analysis
 from components.transform.tensors import batches, feature_spec, type_specs
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 Values = tuple[Any, ...]
 _WORD = re.compile(r"(?=[A-Z])")
@@ -32,30 +48,78 @@ class UnknownOperationError(Exception):
 def analyze_locally(analysis: Analysis) -> None:
     """Runs all analyzers and writes `transform_fn/` and `transformed_metadata/`.
 
+    Where an analyzer cache is kept, that of each new dataset is written first; then all are taken as they were written, so that the
+    result does not depend on which of them were there.
+
     Raises:
         UnknownOperationError: If there is an analyzer that only Beam can do; nothing was written then.
     """
-    import tensorflow as tf
-    from tensorflow_transform import annotators, graph_tools, impl_helper, nodes
-    from tensorflow_transform.beam import analysis_graph_builder
+    analysis.scratch.mkdir(parents=True, exist_ok=True)
+    caches = {dataset.key: read_cache(dataset.folder) for dataset in analysis.datasets if dataset.is_done}
+    new = [dataset for dataset in analysis.datasets if not dataset.is_done]
+    if new:
+        evaluation = _evaluate(analysis, caches)
+        for dataset in new:
+            caches[dataset.key] = evaluation.new_entries(dataset.key)
+            write_cache(dataset.folder, dataset.key, caches[dataset.key])
+    evaluation = _evaluate(analysis, caches)
+    _publish(evaluation.graph.get()[0].save(), evaluation.assets, analysis.output)
 
-    scratch = analysis.scratch
-    scratch.mkdir(parents=True, exist_ok=True)
+
+@dataclass(frozen=True)
+class _Evaluation:
+    """TFT's graph of operations, ready to be computed.
+
+    Attributes:
+        graph: The user's function with the results of all analyzers.
+        assets: Names of vocabularies and their files.
+        entries: The encoded accumulators of the datasets without a cache, by dataset and by key.
+    """
+
+    graph: Lazy
+    assets: Mapping[str, str]
+    entries: Mapping[str, Mapping[bytes, Lazy]]
+
+    def new_entries(self, key: str) -> Entries:
+        """Returns the analyzer cache of a dataset that has none yet."""
+        return {name: value.get() for name, value in self.entries.get(key, {}).items()}
+
+
+def _evaluate(analysis: Analysis, caches: Mapping[str, Entries]) -> _Evaluation:
+    """Returns the evaluation of the user's function; nothing is computed yet."""
+    import tensorflow as tf
+    from tensorflow_transform import annotators, graph_tools, nodes
+    from tensorflow_transform.beam import analysis_graph_builder, analyzer_cache
+
     types, spec = type_specs(analysis.schema), feature_spec(analysis.schema)
-    graph, inputs, outputs = impl_helper.trace_preprocessing_function(
-        analysis.preprocess, types, use_tf_compat_v1=False, base_temp_dir=str(scratch)
-    )
+    graph, inputs, outputs = trace(analysis)
     assets = annotators.get_asset_annotations(graph)
     annotators.clear_asset_annotations(graph)
     fingerprint = graph_tools.get_analyzers_fingerprint(graph, inputs)
-    future, _, _ = analysis_graph_builder.build(graph, inputs, outputs, [], cache_dict=None)
+    known = {analyzer_cache.DatasetKey(key): analyzer_cache.DatasetCache(entries, None) for key, entries in caches.items()}
+    keys = [analyzer_cache.DatasetKey(dataset.key) for dataset in analysis.datasets]
+    future, new, _ = analysis_graph_builder.build(graph, inputs, outputs, keys, cache_dict=known if keys else None)
+    shards = {dataset.key: dataset.shards for dataset in analysis.datasets}
 
-    def rows(function: Callable[[Batch], Batch]) -> Iterable[Batch]:
-        return batches(analysis.shards, analysis.batch_rows, lambda records: function(tf.io.parse_example(records, spec)))
+    def rows(key: Any, function: Callable[[Batch], Batch]) -> Iterable[Batch]:
+        files = shards.get(key.key, analysis.shards)
+        return batches(files, analysis.batch_rows, lambda records: function(tf.io.parse_example(records, spec)))
 
-    make_graph = functools.partial(PreprocessingGraph, analysis.preprocess, types, scratch, fingerprint)
-    (last_graph,) = nodes.Traverser(AnalyzerVisitor(scratch, make_graph, rows)).visit_value_node(future).get()
-    _publish(last_graph.save(), assets, analysis.output)
+    make_graph = functools.partial(PreprocessingGraph, analysis.preprocess, types, analysis.scratch, fingerprint)
+    visitor = nodes.Traverser(AnalyzerVisitor(analysis.scratch, make_graph, rows, caches))
+    entries = {key.key: {name: visitor.visit_value_node(node) for name, node in own.items()} for key, own in (new or {}).items()}
+    return _Evaluation(visitor.visit_value_node(future), assets, entries)
+
+
+def trace(analysis: Analysis) -> tuple[tf.Graph, Any, Any]:
+    """Returns the user's function as a graph with its inputs and outputs."""
+    from tensorflow_transform import impl_helper
+
+    types = type_specs(analysis.schema)
+    traced: tuple[tf.Graph, Any, Any] = impl_helper.trace_preprocessing_function(
+        analysis.preprocess, types, use_tf_compat_v1=False, base_temp_dir=str(analysis.scratch)
+    )
+    return traced
 
 
 def _publish(saved_model: Path, assets: Mapping[str, str], output: Path) -> None:
@@ -120,13 +184,18 @@ class AnalyzerVisitor:
     Args:
         scratch: Folder for temporary files.
         make_graph: Returns the graph for some results and names, see `PreprocessingGraph`.
-        rows: The rows to analyze.
+        rows: The rows to analyze, of all datasets or of one.
+        caches: The analyzer caches by dataset.
     """
 
-    def __init__(self, scratch: Path, make_graph: Callable[..., PreprocessingGraph], rows: Rows) -> None:
+    def __init__(
+        self, scratch: Path, make_graph: Callable[..., PreprocessingGraph], rows: Callable[..., Any], caches: Mapping[str, Entries]
+    ) -> None:
         self._scratch = scratch
         self._make_graph = make_graph
         self._rows = rows
+        self._caches = caches
+        self._modules: dict[int, Any] = {}  # a module's tables live as long as it does
 
     def visit(self, operation: Any, inputs: Values) -> Values:
         """Returns the values of an operation."""
@@ -139,8 +208,9 @@ class AnalyzerVisitor:
     def validate_value(self, value: Any) -> None:
         """Accepts every value; `nodes.Traverser` asks."""
 
-    def _extract_input_for_saved_model(self, operation: Any) -> None:
+    def _extract_input_for_saved_model(self, operation: Any) -> Rows:
         """The rows are the same for all phases."""
+        return functools.partial(self._rows, operation.dataset_key)
 
     def _create_saved_model(self, operation: Any, *bindings: Lazy) -> Lazy:
         import tensorflow as tf
@@ -155,15 +225,14 @@ class AnalyzerVisitor:
 
         return Lazy(create)
 
-    def _apply_saved_model(self, operation: Any, graph: Lazy, rows: None) -> Stream:
-        modules: list[Any] = []  # a module's tables live as long as it does
-
+    def _apply_saved_model(self, operation: Any, graph: Lazy, rows: Rows) -> Stream:
         def make_function() -> Callable[[Batch], Batch]:
-            modules.append(graph.get()[0].trace())
-            function: Callable[[Batch], Batch] = modules[0].transform_fn
+            if id(graph) not in self._modules:
+                self._modules[id(graph)] = graph.get()[0].trace()
+            function: Callable[[Batch], Batch] = self._modules[id(graph)].transform_fn
             return function
 
-        return Stream(Phase(make_function, self._rows), lambda batch: batch)
+        return Stream(Phase(make_function, rows), lambda batch: batch)
 
     def _extract_from_dict(self, operation: Any, value: Stream | Lazy) -> Stream | Lazy:
         keys = operation.keys
@@ -171,6 +240,13 @@ class AnalyzerVisitor:
 
     def _flatten(self, operation: Any, *values: Lazy) -> Lazy:
         return Lazy(lambda: [element for value in values for element in value.get()])
+
+    def _encode_cache(self, operation: Any, value: Lazy) -> Lazy:
+        return value.map(operation.coder.encode_cache)
+
+    def _decode_cache(self, operation: Any) -> Lazy:
+        encoded = self._caches[operation.dataset_key.key][operation.cache_key]
+        return Lazy(lambda: [operation.coder.decode_cache(item) for item in encoded])
 
     def _add_key(self, operation: Any, value: Lazy) -> Lazy:
         return value.map(lambda element: (operation.key, element))
@@ -224,7 +300,7 @@ class AnalyzerVisitor:
         return stream.accumulate(known[operation.vocab_ordering_type]())
 
     def _vocabulary_merge(self, operation: Any, counts: Lazy) -> Lazy:
-        return counts.map(lambda pair: (pair[1], pair[0]))
+        return Lazy(lambda: [(count, token) for token, count in summed(counts.get()).items()])
 
     def _vocabulary_count(self, operation: Any, counts: Lazy) -> Lazy:
         import numpy as np

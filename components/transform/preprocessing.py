@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.transform.analyzer_cache import Dataset
 from pipeline.errors import UserCodeError, did_you_mean
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Analysis:
         output: Folder of the transform graph.
         scratch: Folder for temporary files.
         batch_rows: Rows per batch.
+        datasets: The same rows by dataset, each with its analyzer cache; empty where none is kept.
     """
 
     shards: tuple[Path, ...]
@@ -77,3 +79,4 @@ class Analysis:
     output: Path
     scratch: Path
     batch_rows: int
+    datasets: tuple[Dataset, ...] = ()

@@ -12,6 +12,7 @@ from components import (
     Transform,
 )
 from components.evaluator import Threshold
+from components.trainer import LearningRate
 from pipeline import Pipeline
 
 
@@ -30,7 +31,7 @@ def create_pipeline() -> Pipeline:
         label="cnt",
         epochs=30,
         batch_size=128,
-        learning_rate_schedule="cosine",
+        learning_rate=LearningRate(schedule="cosine"),
         early_stopping_patience=10,
     )
     champion = Resolver("latest_blessed_model")

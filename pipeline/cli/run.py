@@ -31,6 +31,7 @@ def selection_options(command: F) -> F:
     """Adds the options that say what to run and how."""
     options = [
         click.option("--set", "settings", multiple=True, metavar="NODE.PARAMETER=VALUE", help="Set a parameter; may be repeated."),
+        click.option("--span", metavar="SPAN", help="Read this span, or a range of spans (1..12), wherever spans are read."),
         click.option(
             "--from", "start", multiple=True, metavar="NODE", help="Run from this node on; what is before it comes from the latest run."
         ),
@@ -55,11 +56,12 @@ def selection_options(command: F) -> F:
     "--beam-arg", "beam_args", multiple=True, metavar="ARG", help="An argument of Beam for the data components, e.g. --runner=FlinkRunner."
 )
 @click.option("--require-push", is_flag=True, help="Leave with code 4 where no model was pushed.")
+@click.option("--run-id", default="", metavar="ID", help="Id of the run; without it, one is made up. A second run of this id is refused.")
 @click.option(
     "--report", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write the run into one HTML file at its end."
 )
 @json_option
-def run(path: Path, require_push: bool, report: Path | None, as_json: bool, **given: Any) -> int:
+def run(path: Path, require_push: bool, run_id: str, report: Path | None, as_json: bool, **given: Any) -> int:
     """Run the pipeline defined at PATH (a file, or a folder with definition.py).
 
     What did not change since an earlier run is taken from the cache; each node says why it ran.
@@ -69,9 +71,10 @@ def run(path: Path, require_push: bool, report: Path | None, as_json: bool, **gi
       cauce run examples/taxi
       cauce run examples/taxi --set trainer.train_steps=200 --rerun Evaluator
       cauce run examples/taxi --only Trainer
+      cauce run examples/taxi --span 7
       cauce run examples/taxi --report report.html
     """
-    options = _options(load_settings(path, _flags(given)), given)
+    options = replace(_options(load_settings(path, _flags(given)), given), id=run_id)
     return _run(load_definition(path), options, require_push=require_push, as_json=as_json, report=report)
 
 
@@ -96,7 +99,14 @@ def plan(path: Path, as_json: bool, **given: Any) -> None:
     nodes = planned(definition.pipeline, info, store, Storage(options.root, create=False))
     if as_json:
         rows = [
-            {"id": n.node, "component": n.component, "action": n.decision.action.value, "reasons": list(n.decision.reasons)} for n in nodes
+            {
+                "id": n.node,
+                "component": n.component,
+                "action": n.decision.action.value,
+                "reasons": list(n.decision.reasons),
+                "portions": [portion.as_json() for portion in n.decision.portions],
+            }
+            for n in nodes
         ]
         print_json(rows)
         return
@@ -149,6 +159,7 @@ def _options(settings: Settings, given: Mapping[str, Any]) -> RunOptions:
         root=settings.root_path,
         metadata=settings.metadata_url,
         settings=parameters,
+        span=given["span"],
         start=given["start"],
         end=given["end"],
         only=given["only"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from pipeline.outcome import NodeState, Outcome, RunResult
 from pipeline.planning import PlannedNode
 from pipeline.records import RunState
 
+_REFUSALS = ("blocked", "not blessed", "not pushed")
 _ACTIONS = {Action.RUN: "green", Action.CACHED: "cyan", Action.WAIT: "yellow", Action.SKIP: "yellow", Action.SELECT: "cyan"}
 
 
@@ -93,15 +95,17 @@ def _node_table(result: RunResult) -> Table:
 
 
 def _rows(result: RunResult) -> list[Text]:
-    """Returns the rows per split of each Examples artifact that was made from files."""
+    """Returns the rows per split of the Examples that were made from files, those of several spans together."""
     lines = []
-    for outcome in result.outcomes:
-        for artifact in _artifacts(outcome):
-            if artifact.type_name == "Examples" and "input_fingerprint" in artifact.properties:
-                counts = artifact.record_counts
-                total = sum(counts.values())
-                parts = ", ".join(f"{split} {count:,}" for split, count in counts.items())
-                lines.append(Text.assemble(("rows      ", "bold"), f"{total:,} ({parts})"))
+    for group in (group for outcome in result.outcomes for group in outcome.outputs.values()):
+        made = [artifact for artifact in group if artifact.type_name == "Examples" and "input_fingerprint" in artifact.properties]
+        if made:
+            counts: Counter[str] = Counter()
+            for artifact in made:
+                counts.update(artifact.record_counts)
+            spans = f" in {len(made)} spans" if len(made) > 1 else ""
+            parts = ", ".join(f"{split} {count:,}" for split, count in counts.items())
+            lines.append(Text.assemble(("rows      ", "bold"), f"{counts.total():,}{spans} ({parts})"))
     return lines
 
 
@@ -113,8 +117,8 @@ def _verdict(outcome: Outcome) -> Text:
     verdict = outcome.verdict
     if verdict is None:
         return Text()
-    good = verdict.kind in ("valid", "blessed", "pushed")
-    text = Text.assemble((f"{outcome.node}: ", "bold"), (verdict.kind, "green" if good else "red"))
+    style = "red" if verdict.kind in _REFUSALS else "yellow" if "warnings" in verdict.kind else "green"
+    text = Text.assemble((f"{outcome.node}: ", "bold"), (verdict.kind, style))
     for reason in verdict.reasons:
         text.append(f"\n  {reason}")
     return text
@@ -144,7 +148,8 @@ def _next_command(result: RunResult) -> str:
         blocking = next(outcome for outcome in result.outcomes if outcome.state is NodeState.BLOCKED)
         shown = next((artifact.id for artifact in _artifacts(blocking)), None)
         return f"cauce artifacts show {shown}" if shown else f"cauce runs show {result.run}"
-    made = {artifact.type_name: artifact.id for outcome in result.outcomes for artifact in _artifacts(outcome)}
+    own = [outcome for outcome in result.outcomes if outcome.state is not NodeState.SELECTED]
+    made = {artifact.type_name: artifact.id for outcome in own for artifact in _artifacts(outcome)}
     if "PushedModel" in made:
         return f"cauce lineage {made['PushedModel']}"
     if "ModelBlessing" in made:  # and nothing was pushed: it says why

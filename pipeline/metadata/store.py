@@ -95,6 +95,12 @@ class MetadataStore:
         """Returns a run that is in the store."""
         return conversion.read_run(self._call(lambda store: store.get_context_by_type_and_name(_RUN, run)))
 
+    def find_run(self, run: str) -> Run | None:
+        """Returns a run; None where the store has none of that id."""
+        context = self._call(lambda store: store.get_context_by_type_and_name(_RUN, run))
+        # Between the two writes of `begin_run` a run has no state yet.
+        return conversion.read_run(context) if context is not None and "state" in context.custom_properties else None
+
     def runs(self, pipeline: str | None = None) -> list[Run]:
         """Returns the runs, oldest first."""
         contexts = self._call(lambda store: store.get_contexts_by_type(_RUN))
@@ -133,7 +139,7 @@ class MetadataStore:
         outputs: Mapping[str, Sequence[Artifact]] | None = None,
         *,
         kind: EventKind = EventKind.OUTPUT,
-        cache_key: str | None = None,
+        cache_keys: Sequence[str] = (),
     ) -> None:
         """Ends an execution in one transaction: its state, its outputs and their events, its contexts.
 
@@ -143,8 +149,7 @@ class MetadataStore:
         record.last_known_state = proto.Execution.State.Value(state.value)
         conversion.set_values(record.custom_properties, properties)
         contexts = self._call(lambda store: store.get_contexts_by_execution(execution))
-        if cache_key:
-            contexts = [*contexts, self._context(_CACHE, cache_key)]
+        contexts = [*contexts, *(self._context(_CACHE, key) for key in dict.fromkeys(cache_keys))]
         grouped = conversion.grouped(outputs or {})
         pairs = self._pairs(grouped, kind)
         _, ids, _ = self._call(lambda store: _put(store, record, pairs, contexts))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from components.evaluator import Evaluator, Threshold
-from components.evaluator.threshold import HIGHER_IS_BETTER, LOWER_IS_BETTER, METRICS, PLOTS
+from components.evaluator.threshold import HIGHER_IS_BETTER, LOWER_IS_BETTER, PLOTS, TFMA_METRICS
 from pipeline.artifacts import Examples, Model
 from tests.components.evaluator_data import linear, logistic, make_columns, make_examples, save_model, softmax
 from tests.harness import Outputs, run
@@ -271,7 +271,7 @@ def test_every_name_is_a_metric_of_tfma_or_keras_that_needs_no_options() -> None
     from tensorflow_model_analysis.metrics import metric_specs
     from tensorflow_model_analysis.proto import config_pb2
 
-    for name in METRICS | PLOTS:
+    for name in TFMA_METRICS | PLOTS:
         assert metric_specs.metric_instance(config_pb2.MetricConfig(class_name=name)) is not None
     assert not HIGHER_IS_BETTER & LOWER_IS_BETTER
 

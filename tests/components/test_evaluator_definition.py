@@ -85,6 +85,9 @@ def test_thresholds_that_say_the_same_have_the_same_digest() -> None:
         ({"label": "tip", "metrics": ["AUC"], "slices": [["hour", "hour"]]}, "names a feature twice"),
         ({"label": "tip", "eval_config": "eval.pbtxt"}, "eval_config says it all. Leave out: label"),
         ({"label": "tip", "metric": ["AUC"]}, "Did you mean 'metrics'?"),
+        ({"label": "tip", "metrics": "clasification"}, "There is no metric 'clasification'. Did you mean 'classification'?"),
+        ({"label": "tip", "metrics": ["classification", "Recall(clas='x')"]}, "Recall has no option 'clas'. Did you mean 'class_'?"),
+        ({"label": "tip", "metrics": ["AUC"], "worst_examples": 201}, "worst_examples must be 0 to 200. Received: 201"),
     ],
 )
 def test_parameters_are_checked_when_the_node_is_built(parameters: dict[str, Any], message: str) -> None:

@@ -8,14 +8,23 @@ from typing import Any
 
 import pytest
 
-from components.example_gen import CsvExampleGen, ImportExampleGen, ParquetExampleGen
+from components.example_gen import (
+    AudioFolderExampleGen,
+    CsvExampleGen,
+    ImageFolderExampleGen,
+    ImportExampleGen,
+    ParquetExampleGen,
+    TimeSeriesExampleGen,
+)
 from components.example_gen.base import FileExampleGen
 from components.records import read_records, shard_files
 from pipeline.artifacts import Artifact
 from pipeline.errors import DataError
+from tests.components.media import picture, write, write_tar
 from tests.harness import Outputs, run
 
 REPOSITORY = Path(__file__).parents[2]
+LOOSE = {"across_gaps": True, "on_bad_record": "skip", "drop_missing": False}
 
 
 @pytest.fixture
@@ -24,6 +33,17 @@ def csv_files(tmp_path: Path) -> Path:
     for number, size in enumerate((700, 1, 1300)):
         (tmp_path / f"{number}.csv").write_text("\n".join([header, *lines[number * 1000 :][:size]]) + "\n")
     return tmp_path
+
+
+@pytest.fixture
+def pictures(csv_files: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Pictures in a folder and in two archives, with bad and equal ones, which make several portions."""
+    monkeypatch.setattr("components.example_gen.files_reader._PORTION_FILES", 5)
+    files = {f"{'ab'[number % 2]}/{number}.png": picture(number % 9, form="PNG") for number in range(12)}
+    write(csv_files / "pictures", {**files, "a/bad.png": b"bad", "README.md": b""})
+    write_tar(csv_files / "x.tar", {**files, "NOTES": b""}, "w")
+    write_tar(csv_files / "y.tar", {"README": b""}, "w")
+    return csv_files
 
 
 def on_another_runner(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,19 +67,23 @@ def contents(examples: Artifact) -> dict[str, list[bytes]]:
         (CsvExampleGen, {"input": {"train": "[01].csv", "eval": "2.csv"}}),
         (ImportExampleGen, {"input": f"{REPOSITORY}/tests/data/tfrecord/*.gz"}),
         (ParquetExampleGen, {"input": f"{REPOSITORY}/tests/data/parquet/*.parquet"}),
+        (ImportExampleGen, {"input": f"{REPOSITORY}/tests/data/sequence_*.gz", "payload_format": "FORMAT_TF_SEQUENCE_EXAMPLE"}),
+        (ImageFolderExampleGen, {"input": ("pictures", "*.tar"), "on_bad_record": "skip"}),
+        (AudioFolderExampleGen, {"input": f"{REPOSITORY}/data/spoken_digits/*", "names": "{label}_{who}_*.wav", "split_by": "label"}),
+        (TimeSeriesExampleGen, {"input": "[02].csv", "time": "trip_start_timestamp", "target": "fare", "history": 1, "horizon": 1} | LOOSE),
     ],
 )
 def test_splits_are_those_of_the_local_runner(
-    csv_files: Path, monkeypatch: pytest.MonkeyPatch, kind: type[FileExampleGen], parameters: dict[str, Any]
+    pictures: Path, monkeypatch: pytest.MonkeyPatch, kind: type[FileExampleGen], parameters: dict[str, Any]
 ) -> None:
-    local = run(kind, csv_files, **parameters)
+    local = run(kind, pictures, **parameters)
     on_another_runner(monkeypatch)
-    remote = run(kind, csv_files, **parameters)
+    remote = run(kind, pictures, **parameters)
     assert contents(remote["examples"]) == contents(local["examples"])
     assert json.dumps(remote["examples"].summary()) == json.dumps(local["examples"].summary())
     assert remote["examples"].properties == local["examples"].properties
     assert remote.context.rows == local.context.rows
-    assert names(remote) == {"summary.json", *(f"Split-{split}" for split in remote["examples"].splits)}
+    assert names(remote) - {"bad_records.jsonl"} == {"summary.json", *(f"Split-{split}" for split in remote["examples"].splits)}
 
 
 def names(outputs: Outputs) -> set[str]:

@@ -55,6 +55,7 @@ def test_rows_become_examples_with_types_and_missing_values(tmp_path: Path) -> N
         (b"n\ts\n1\ta\n2\tb\n", {"delimiter": "\t"}),
         (b"1,a\n2,b\n", {"column_names": ("n", "s")}),
         ("n,s\n1,a\n2,b\n".encode("utf-16"), {"encoding": "utf-16"}),
+        (b"n,s\n1,a\n2,b\n", {"quoting": False}),
     ],
 )
 def test_all_spellings_of_a_file_give_the_same_rows(tmp_path: Path, content: bytes, parameters: dict[str, Any]) -> None:
@@ -66,6 +67,29 @@ def test_quoted_line_breaks_are_part_of_the_value(tmp_path: Path) -> None:
     with (REPOSITORY / "tests/data/csv_multi_line_string.csv").open(newline="") as stream:
         expected = [row["B"].encode() for row in csv.DictReader(stream)]
     assert [str(row["B"]).encode() if isinstance(row["B"], int) else row["B"] for row in rows(made["examples"])] == expected
+
+
+def test_quotes_are_letters_where_quoting_is_off(tmp_path: Path) -> None:
+    content = b'ham\tI said "no\nspam\t"x" and y\nham\t"\n'
+    made = generate(tmp_path, content, delimiter="\t", column_names=("label", "text"), quoting=False)
+    assert [row["text"] for row in rows(made["examples"])] == [b'I said "no', b'"x" and y', b'"']
+    with pytest.raises(DataError, match=r"a.csv, line 2: 3 fields where 2 were expected"):
+        generate(tmp_path, b'a,b\n1,"x,y"\n', quoting=False)
+    with pytest.raises(DataError, match=r"quote is opened in this row and never closed.\n.*give quoting=False"):
+        generate(tmp_path, content, delimiter="\t", column_names=("label", "text"))
+
+
+def test_every_message_of_the_spam_collection_is_a_row(tmp_path: Path) -> None:
+    form = {"delimiter": "\t", "column_names": ("label", "text"), "quoting": False, "splits": {"all": 1}}
+    made = run(CsvExampleGen, tmp_path, project=REPOSITORY, input="data/sms_spam/sms.tsv", **form)
+    lines = (REPOSITORY / "data/sms_spam/sms.tsv").read_text(encoding="utf-8").split("\n")[:-1]
+    assert [(row["label"] + b"\t" + row["text"]).decode() for row in rows(made["examples"])] == lines
+    assert len(lines) == 5574
+
+
+def test_texts_that_stand_for_a_missing_value_can_be_named(tmp_path: Path) -> None:
+    made = generate(tmp_path, b"n,s\n1,NA\nNA,x\n,\n", missing_values=("", "NA"))
+    assert rows(made["examples"]) == [{"n": 1, "s": None}, {"n": None, "s": b"x"}, {"n": None, "s": None}]
 
 
 def test_header_with_a_line_break_is_read(tmp_path: Path) -> None:

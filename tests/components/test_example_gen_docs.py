@@ -9,16 +9,29 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from components import example_gen
 from components.example_gen.base import FileExampleGen
 from pipeline.component import REQUIRED, spec_of
+from tests.components.media import write
+from tests.components.test_example_gen_avro import write_avro
 from tests.harness import run
 
 REPOSITORY = Path(__file__).parents[2]
-KINDS = [example_gen.CsvExampleGen, example_gen.ImportExampleGen, example_gen.ParquetExampleGen]
+KINDS: list[type[FileExampleGen]] = [getattr(example_gen, name) for name in example_gen.__all__]
+INPUTS: dict[str, dict[str, Any]] = {
+    "AudioFolderExampleGen": {"input": "data/spoken_digits", "names": "{label}_{speaker}_{take}.wav"},
+    "AvroExampleGen": {"input": "data/trips/*.avro"},
+    "CsvExampleGen": {"input": "data/taxi/span-1/*.csv"},
+    "ImageFolderExampleGen": {"input": "data/signs"},
+    "ImportExampleGen": {"input": "data/imported/*"},
+    "ParquetExampleGen": {"input": "data/trips/*.parquet"},
+    "TextFolderExampleGen": {"input": "data/reviews"},
+    "TimeSeriesExampleGen": {"input": "data/air_quality/*", "time": "hour", "target": "pm2.5", "history": 3, "horizon": 1},
+}
 
 
 def section(kind: type[FileExampleGen], begin: str, end: str) -> str:
@@ -30,6 +43,13 @@ def make_project(folder: Path) -> None:
     shutil.copytree(REPOSITORY / "data/taxi", folder / "data/taxi")
     (folder / "data/trips").mkdir()
     (folder / "data/imported").mkdir()
+    for name in ("signs", "spoken_digits"):
+        shutil.copytree(REPOSITORY / "data" / name, folder / "data" / name)
+    texts = {f"data/reviews/{split}/{label}/{number}.txt" for split in ("train", "val") for label in ("neg", "pos") for number in range(3)}
+    write(folder, {name: name.encode() for name in texts})
+    hours = [f"2020,1,{1 + hour // 24},{hour % 24},{hour}" for hour in range(700)]
+    write(folder, {"data/air_quality/a.csv": "\n".join(["year,month,day,hour,pm2.5", *hours]).encode()})
+    write_avro(folder / "data/trips/a.avro", {"trip_start_timestamp": "long"}, [{"trip_start_timestamp": number} for number in range(99)])
     import pyarrow.parquet as pq
 
     table = pq.read_table(REPOSITORY / "tests/data/parquet/data.parquet")
@@ -62,7 +82,7 @@ def test_docstring_names_each_parameter_and_its_default(kind: type[FileExampleGe
 @pytest.mark.parametrize("kind", KINDS)
 def test_modules_that_are_loaded_beforehand_are_enough_and_without_tensorflow(kind: type[FileExampleGen], tmp_path: Path) -> None:
     make_project(tmp_path)
-    patterns = {"CsvExampleGen": "data/taxi/span-1/*.csv", "ParquetExampleGen": "data/trips/*", "ImportExampleGen": "data/imported/*"}
+    parameters = INPUTS[kind.__name__] | ({"on_bad_record": "skip"} if kind is example_gen.TimeSeriesExampleGen else {})
     code = f"""
 import importlib, pathlib, sys
 from components.example_gen import {kind.__name__} as kind
@@ -70,8 +90,8 @@ from tests.harness import run
 for name in kind.needs:
     importlib.import_module(name)
 before = {{name.partition(".")[0] for name in sys.modules}}
-run(kind, pathlib.Path({str(tmp_path)!r}), input={patterns[kind.__name__]!r})
-heavy = {{"apache_beam", "google_crc32c", "numpy", "pandas", "pyarrow", "tensorflow", "tensorflow_metadata", "tfx_bsl"}}
+run(kind, pathlib.Path({str(tmp_path)!r}), **{parameters!r})
+heavy = {{"apache_beam", "fastavro", "google_crc32c", "numpy", "pandas", "PIL", "pyarrow", "soundfile", "tensorflow", "tfx_bsl"}}
 after = {{name.partition(".")[0] for name in sys.modules}}
 print(sorted(heavy & after - before), sorted(after & {{"apache_beam", "tensorflow"}}))
 """

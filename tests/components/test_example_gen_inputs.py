@@ -167,7 +167,7 @@ def test_driver_resolves_parameters_and_explains_the_input(tmp_path: Path) -> No
     assert names(prepared.parameters["input"]) == ["span-3/a.csv", "span-3/b.csv"]
     (part,) = prepared.parts
     assert (part.name, part.text) == ("input files", "2 files, 0.0 MB, span 3")
-    assert prepared.left_out == {"input"}
+    assert prepared.left_out == {"input", "window", "missing_spans", "ready"}
 
 
 def test_changed_content_and_new_file_change_the_key_part(tmp_path: Path) -> None:
@@ -194,8 +194,9 @@ def test_change_after_the_fingerprint_is_noticed(tmp_path: Path) -> None:
     [
         ("{SPAM}/a.csv", r"unknown part {SPAM}. Did you mean 'SPAN'\?"),
         ("{SPAN:x}/a.csv", "unknown part {SPAN:x}"),
-        ("{YYYY}/a.csv", "needs {YYYY}, {MM} and {DD}"),
-        ("{YYYY}{MM}{DD}/{SPAN}.csv", "no {SPAN} beside it"),
+        ("{YYYY}/a.csv", "needs {YYYY} and {MM}, then {DD}, then {HH}"),
+        ("{YYYY}{DD}/a.csv", "needs {YYYY} and {MM}, then {DD}, then {HH}"),
+        ("{YYYY}{MM}{DD}/{SPAN}.csv", "no {SPAN} beside them"),
         ("{VERSION}/a.csv", "{VERSION} of no span"),
         ("", "is empty"),
     ],

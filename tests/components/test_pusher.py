@@ -16,6 +16,7 @@ import jsonschema
 import pytest
 
 from components import serving
+from components.destination import pin, standing_of, unpin, withdraw
 from components.pusher import PushDriver, Pusher
 from components.serving import PushRecord, publish, rollback, served_version, versions
 from pipeline.artifacts import Artifact, Model, ModelBlessing
@@ -229,12 +230,74 @@ def test_rollback_publishes_the_older_version_again(tmp_path: Path) -> None:
     assert versions(tmp_path / "serving")[0].problem is None
 
 
-def test_after_a_rollback_the_model_that_was_rolled_back_can_be_pushed_again(tmp_path: Path) -> None:
-    models = [make_model(tmp_path / name, name.encode()) for name in ("a", "b")]
-    for model in models:
+def reasons(outputs: Outputs) -> tuple[str, tuple[str, ...]]:
+    assert outputs.context.verdict is not None
+    return outputs.context.verdict.kind, outputs.context.verdict.reasons
+
+
+def test_a_model_that_was_rolled_back_is_not_pushed_again_unless_one_goes_back_to_it(tmp_path: Path) -> None:
+    models = [make_model(tmp_path / name, name.encode()) for name in ("a", "b", "c", "d")]
+    for model in models[:3]:
         push(tmp_path, model)
-    rollback(tmp_path / "serving", 1, "")
-    assert push(tmp_path, models[1])["pushed_model"].properties["pushed_version"] == "4"
+    rollback(tmp_path / "serving", 1, "worse on Mondays")
+    for version, model in ((2, models[1]), (3, models[2])):
+        kind, (why, how) = reasons(push(tmp_path, model))
+        assert kind == "not pushed"
+        assert why.startswith(f"This model was version {version} in serving and was rolled back at 20")
+        assert why.endswith(": worse on Mondays")
+        assert how == f"To serve it again, type: cauce models rollback serving {version} --reason '...'"
+    assert reasons(push(tmp_path, models[0])) == ("pushed", ("Already served as version 4 in serving.", "No blessing was asked for."))
+    assert reasons(push(tmp_path, models[3]))[0] == "pushed"
+    rollback(tmp_path / "serving", 2, "it was the data")
+    assert reasons(push(tmp_path, models[1])) == ("pushed", ("Already served as version 6 in serving.", "No blessing was asked for."))
+    assert reasons(push(tmp_path, models[3]))[0] == "not pushed"
+    assert reasons(push(tmp_path, models[0]))[0] == "not pushed"
+
+
+def test_while_a_destination_is_pinned_only_the_served_model_may_be_pushed(tmp_path: Path) -> None:
+    first, second = make_model(tmp_path / "a", b"a"), make_model(tmp_path / "b", b"b")
+    push(tmp_path, first)
+    made = pin(tmp_path / "serving", 1, "audit until Friday")
+    refused = push(tmp_path, second)
+    assert reasons(refused) == (
+        "not pushed",
+        (
+            f"serving is pinned at version 1 since {made.since}: audit until Friday",
+            "To let models through again, type: cauce models unpin serving --reason '...'",
+        ),
+    )
+    assert not any(refused["pushed_model"].path.iterdir())
+    assert reasons(push(tmp_path, first)) == ("pushed", ("Already served as version 1 in serving.", "No blessing was asked for."))
+    with pytest.raises(UsageError, match=r"is pinned already, since .*: audit until Friday"):
+        pin(tmp_path / "serving", 1, "again")
+    assert unpin(tmp_path / "serving") == made
+    with pytest.raises(UsageError, match="is not pinned"):
+        unpin(tmp_path / "serving")
+    assert reasons(push(tmp_path, second))[0] == "pushed"
+    assert [version.number for version in versions(tmp_path / "serving")] == [1, 2]
+
+
+def test_where_it_cannot_be_read_what_was_decided_nothing_is_pushed(tmp_path: Path) -> None:
+    push(tmp_path, make_model(tmp_path / "a"))
+    (tmp_path / "serving/.cauce.json").write_text('{"pin": ')
+    with pytest.raises(StorageError, match=r"\.cauce\.json is damaged"):
+        push(tmp_path, make_model(tmp_path / "b", b"b"))
+
+
+def test_pins_and_rollbacks_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
+    for number in range(6):
+        push(tmp_path, make_model(tmp_path / f"m{number}", str(number).encode()))
+    digests = {version.number: version.record.digest for version in versions(tmp_path / "serving") if version.record}
+    context = multiprocessing.get_context("fork")
+    jobs = [(withdraw, ({number: digests[number]}, "bad"), {"but": digests[1]}) for number in range(2, 7)] + [(pin, (1, "x"), {})]
+    processes = [context.Process(target=job, args=(tmp_path / "serving", *args), kwargs=more) for job, args, more in jobs]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    standing = standing_of(tmp_path / "serving")
+    assert sorted(one.version for one in standing.withdrawn) == [2, 3, 4, 5, 6]
+    assert standing.pin is not None
 
 
 @pytest.mark.parametrize(("to", "message"), [(1, "is served already"), (9, "has no version 9. Known: 1")])

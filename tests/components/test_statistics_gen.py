@@ -179,7 +179,7 @@ def test_a_schema_makes_integers_categories_and_strings_bytes(trips: Examples, t
 def test_a_runner_of_the_user_gets_the_same_results_from_beam(trips: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options: dict[str, Any] = {"slices": ["payment_type"], "feature_allowlist": ("payment_type", "company", "fare", "pickup_census_tract")}
     local = run(StatisticsGen, tmp_path, inputs={"examples": trips}, **options)["statistics"]
-    monkeypatch.setattr("components.statistics.component.LOCAL_RUNNERS", ())
+    monkeypatch.setattr("components.statistics.spans.LOCAL_RUNNERS", ())
     remote = run(StatisticsGen, tmp_path, inputs={"examples": trips}, **options)["statistics"]
     for split in ("train", "eval"):
         assert_same(computed(local, split), computed(remote, split))

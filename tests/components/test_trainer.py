@@ -20,7 +20,11 @@ import tensorflow as tf
 from components.importer import Importer
 from components.trainer import ModelContext, Trainer
 from components.trainer.data import Split
-from components.trainer.loop import Plan, fit, set_learning_rate
+from components.trainer.learning_rate import set_learning_rate
+from components.trainer.loop import Loop
+from components.trainer.moment import Plan
+from components.trainer.options import LearningRate
+from components.trainer.progress import Reporting
 from components.transform import Transform
 from pipeline.artifacts import Examples, HyperParameters, Schema
 from pipeline.errors import DataError, DefinitionError, ExecutionError, UserCodeError
@@ -223,45 +227,47 @@ def tiny() -> tuple[keras.Model, tf.data.Dataset]:
     return model, tf.data.Dataset.from_tensors(([[1.0]], [[2.0]])).repeat()
 
 
-def plan(**values: Any) -> Plan:
-    defaults: dict[str, Any] = {
-        "rounds": 2, "steps_per_round": 50, "monitor": "val_loss", "patience": None, "learning_rate": None, "schedule": None,
-        "jit_compile": False,
-    }  # fmt: skip
-    return Plan(**{**defaults, **values})
-
-
-def test_progress_is_reported_a_few_times_per_second(tmp_path: Path) -> None:
+def test_progress_is_reported_a_few_times_per_second() -> None:
     model, data = tiny()
+    plan = Plan(rounds=2, steps_per_round=50, batch_size=1)
     reports: list[tuple[str, dict[str, Any]]] = []
-    fit(model, data, None, plan(), logs=tmp_path, report=lambda message, **fields: reports.append((message, fields)))
+    reporting = Reporting(lambda message, **fields: reports.append((message, fields)), plan)
+    Loop(model, lambda step: data, None, plan, [reporting]).run()
     training = [fields for message, fields in reports if message == "training"]
     assert 1 <= len(training) <= 20
     assert training[0]["steps"] == 100
+    assert training[0]["epoch"] == "1/2"
+    assert training[-1].keys() >= {"step", "loss", "cpu", "memory"}
     assert [fields["step"] for message, fields in reports if message == "evaluated"] == [50, 100]
 
 
 @pytest.mark.parametrize(
-    ("schedule", "expected"),
-    [("cosine", [0.1, 0.05, 0.0]), ("linear", [0.1, 0.05, 0.0]), ("exponential", [0.1, 0.01, 0.001]), (None, [0.1, 0.1, 0.1])],
+    ("rate", "expected"),
+    [
+        (LearningRate(schedule="cosine"), [0.1, 0.05, 0.0]),
+        (LearningRate(schedule="linear", end=0.5), [0.1, 0.075, 0.05]),
+        (LearningRate(schedule="exponential"), [0.1, 0.01, 0.001]),
+        (LearningRate(0.2), [0.2, 0.2, 0.2]),
+        (LearningRate(), [0.1, 0.1, 0.1]),
+        (LearningRate(warmup_steps=100), [0.001, 0.051, 0.1]),
+        (LearningRate(1.0, schedule="linear", warmup_steps=50), [0.02, 1.0, 0.0]),
+    ],
 )
-def test_learning_rate_follows_its_schedule(schedule: str | None, expected: list[float]) -> None:
+def test_learning_rate_follows_its_schedule(rate: LearningRate, expected: list[float]) -> None:
     model, _ = tiny()
-    set_learning_rate(model, plan(schedule=schedule))
-    rate = model.optimizer._learning_rate
-    values = [float(rate(step)) if callable(rate) else float(rate) for step in (0, 50, 100)]
+    set_learning_rate(model, rate, 100)
+    made = model.optimizer._learning_rate
+    values = [
+        float(made(step)) if isinstance(made, keras.optimizers.schedules.LearningRateSchedule) else float(made) for step in (0, 50, 100)
+    ]
     np.testing.assert_allclose(values, expected, atol=1e-7)
-    model, _ = tiny()
-    set_learning_rate(model, plan(schedule=schedule, learning_rate=1.0))
-    rate = model.optimizer._learning_rate
-    assert float(rate(0) if callable(rate) else rate) == 1.0
 
 
 def test_plateau_halves_the_learning_rate(tmp_path: Path, weather: dict[str, Any]) -> None:
-    outputs = trained(tmp_path, weather, learning_rate=0.0, learning_rate_schedule="plateau", epochs=4)
+    outputs = trained(tmp_path, weather, learning_rate=LearningRate(0.0, schedule="plateau"), epochs=4)
     assert "learning_rate" in history(outputs)
     with pytest.raises(UserCodeError, match=r"no value 'val_acuracy' to monitor. Did you mean 'val_accuracy'"):
-        trained(tmp_path, weather, learning_rate_schedule="plateau", monitor="val_acuracy")
+        trained(tmp_path, weather, learning_rate=LearningRate(schedule="plateau"), monitor="val_acuracy")
 
 
 def test_a_loss_that_is_no_number_stops_training(tmp_path: Path, weather: dict[str, Any]) -> None:
@@ -284,7 +290,7 @@ def build_model(context):
 @pytest.mark.parametrize(
     ("source", "kind", "message"),
     [
-        ("def train(context): ...", DefinitionError, "has no function run_fn or build_model"),
+        ("def train(context): ...", DefinitionError, "has no function run_fn, build_trainer, build_model"),
         ("def build_model(context): return 3", UserCodeError, "must return a compiled keras.Model.*3 of type builtins.int"),
         ("def build_model(context): return context.nothing", UserCodeError, r"user_\d+.py:1 build_model raised AttributeError"),
         (BINARY.replace("    model.compile", "    # model.compile"), UserCodeError, "is not compiled"),
@@ -342,7 +348,11 @@ def test_rows_must_be_there(tmp_path: Path, weather: dict[str, Any]) -> None:
         ({"train_steps": 10, "steps_per_evaluation": 3}, "must divide train_steps"),
         ({"epochs": 2, "steps_per_evaluation": 3}, "must divide train_steps"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
-        ({"learning_rate_schedule": "cosin"}, "expects .*'cosine', 'linear', 'exponential', 'plateau'"),
+        ({"precision": "float16"}, "expects .*'mixed_bfloat16'"),
+        ({"class_weights": "balance"}, "or 'balanced'"),
+        ({"ema": 1.0}, "ema must lie between 0 and 1"),
+        ({"gradient_clipping": 0.0}, "gradient_clipping must be above 0"),
+        ({"accumulation_steps": 0}, "accumulation_steps must be at least 1"),
         ({"trian_steps": 5}, "Did you mean 'train_steps'"),
     ],
 )
