@@ -14,7 +14,17 @@ from tests.cli import Said
 
 REPOSITORY = Path(__file__).parents[2]
 _SECONDS = 200
-_DATA = {"taxi": "taxi/span-1/trips.csv", "bikes": "bikes/hour.csv", "penguins": "penguins/penguins.csv"}
+_DATA = {
+    "taxi": "taxi/span-1/trips.csv",
+    "bikes": "bikes/hour.csv",
+    "penguins": "penguins/penguins.csv",
+    "signs": "signs/signs.tar.gz",
+    "spam": "sms_spam/sms.tsv",
+    "air_quality": "air_quality/beijing_pm25.csv",
+    "spoken_digits": "spoken_digits/recordings.tar.gz",
+    "cifar10": "README.md",
+}
+"""What of `data/` an example reads; that of cifar10 is not part of the repository."""
 
 
 class ExampleProject:

@@ -1,8 +1,10 @@
-"""Records the sessions that the READMEs show, where what is printed has changed: `python -m tests.examples.record`."""
+"""Records the sessions that the READMEs show, where what is printed has changed: `python -m tests.examples.record [EXAMPLE...]`."""
 
 from __future__ import annotations
 
+import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.examples.project import REPOSITORY, ExampleProject
@@ -10,9 +12,12 @@ from tests.examples.session import QUESTIONS, Session
 from tests.sessions import Step, sessions, with_session
 
 
-def record() -> None:
-    """Runs each example in a folder of its own, and writes what the commands print into the READMEs."""
-    for name in ("taxi", "bikes", "penguins"):
+EXAMPLES = ("taxi", "bikes", "penguins", "signs", "spam", "air_quality", "spoken_digits")
+
+
+def record(names: Sequence[str]) -> None:
+    """Runs examples, each in a folder of its own, and writes what the commands print into the READMEs."""
+    for name in names:
         with tempfile.TemporaryDirectory() as folder:
             session = Session(ExampleProject(name, Path(folder)))
             _record_example(session)
@@ -57,4 +62,4 @@ def _run(session: Session) -> str:
 
 
 if __name__ == "__main__":
-    record()
+    record(sys.argv[1:] or EXAMPLES)
