@@ -198,7 +198,7 @@ class _Origins:
         self._known: dict[int, tuple[Any, list[str]]] = {}
 
     def text(self, places: Sequence[tuple[int, int, int]], splits: Sequence[str] = ()) -> str:
-        """Returns `a.csv, row 7 = a.csv, row 9`, with the split of each where `splits` are given; of many the first ones."""
+        """Returns `a.csv, row 7 = a.csv, row 9`, with the split of each where `splits` are given; two, and at least one of each split."""
         count = max(_PLACES, len({split for _, _, split in places}))
         shown = [self._name(part, row) + (f" ({splits[split]})" if splits else "") for part, row, split in places[:count]]
         return " = ".join(shown) + (f" and {len(places) - count:,} more" if len(places) > count else "")

@@ -97,7 +97,8 @@ def test_a_window_of_avro_files_reads_the_new_span(project: Project) -> None:
     def window() -> Component:
         return AvroExampleGen(input="{SPAN}.avro", window=2, splits={"all": 1})
 
-    put(1), put(2)
+    for span in (1, 2):
+        put(span)
     project.run(window())
     put(3)
     ran = project.run(window())
@@ -109,8 +110,9 @@ def test_windows_of_a_time_series_end_with_their_span(project: Project) -> None:
     for day in (1, 2):
         lines = [f"2024-01-0{day}T{hour:02},{100 * day + hour}" for hour in range(12)]
         project.write(f"{day}.csv", "\n".join(["time,x", *lines, ""]))
-    parameters = {"input": "{SPAN}.csv", "time": "time", "time_format": "%Y-%m-%dT%H", "history": 3, "horizon": 1, "target": "x"}
-    ran = project.run(TimeSeriesExampleGen(**parameters, window=2, splits={"all": 1}))
+    when: dict[str, Any] = {"time": "time", "time_format": "%Y-%m-%dT%H"}
+    node = TimeSeriesExampleGen(input="{SPAN}.csv", window=2, splits={"all": 1}, history=3, horizon=1, target="x", **when)
+    ran = project.run(node)
     found = [[row["horizon/x"] for row in rows(one)] for one in made(ran, "TimeSeriesExampleGen")]
     assert found == [[float(100 * day + hour) for hour in range(3, 12)] for day in (1, 2)]
 
