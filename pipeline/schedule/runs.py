@@ -26,7 +26,7 @@ from pipeline.records import Execution, Run, RunState
 from pipeline.recovery import INTERRUPTED, recover
 from pipeline.reports import timestamp
 from pipeline.resolution import latest_by_node
-from pipeline.schedule.deciding import Outcome
+from pipeline.schedule.deciding import Outcome, sentences
 from pipeline.schedule.model import Attempt, AttemptState, Schedule, Tick
 from pipeline.storage import Storage
 
@@ -248,7 +248,7 @@ def _is_news(execution: Execution) -> bool:
 def _decided(executions: Collection[Execution]) -> str:
     """Returns what a run that is done has decided, and why; empty if nothing."""
     fresh = {execution.verdict: execution.verdict_reasons for execution in executions if _is_news(execution)}
-    return next((f"{kind}: {' '.join(fresh[kind])}" for kind in _DECISIONS if kind in fresh), "")
+    return next((f"{kind}: {sentences(fresh[kind])}" for kind in _DECISIONS if kind in fresh), "")
 
 
 def _is_of_before(run: Run, attempt: Attempt) -> bool:

@@ -93,7 +93,7 @@ class Decider(Component):
 
     def execute(self, context, numbers: Output[Numbers], *, kind: str) -> None:  # type: ignore[no-untyped-def]
         write(numbers, [1])
-        context.decide(kind, ["It is pinned.", "Until Friday."])
+        context.decide(kind, ["It is pinned.", "Until Friday"])
 
 
 def test_end_of_a_run_says_whether_the_model_was_pushed_and_why(runs: CauceRuns, project: Project) -> None:
