@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from components.portioned import portion_names
 from components.schema.contents import contents_of
 from pipeline.artifacts import Artifact
+
+MOST_LISTED = 100
+"""Records that a summary names."""
 
 
 class IssueKind(enum.StrEnum):
@@ -86,12 +90,12 @@ def named(names: Iterable[str], total: int, limit: int = 10) -> str:
     return ", ".join(shown) + (f" and {total - len(shown):,} more" if total > len(shown) else "")
 
 
-def told_of(examples: Iterable[Artifact]) -> dict[str, Any]:
+def told_of(examples: Sequence[Artifact]) -> dict[str, Any]:
     """Returns what the summaries of examples say of single records and of what features hold, for the summary of their statistics."""
     told: dict[str, Any] = {}
-    for summary in [one.summary() for one in examples]:
-        for issue in summary.get("issues", ()):
-            told.setdefault("issues", []).append(issue)
+    issues: list[tuple[str, Issue]] = []
+    for name, summary in zip(portion_names(examples), [one.summary() for one in examples], strict=True):
+        issues += [(name, issue) for issue in issues_in(summary)]
         for feature, found in summary.get("extremes", {}).items():
             known = told.setdefault("extremes", {}).setdefault(feature, dict(found))
             known["lowest"] = min(known["lowest"], found["lowest"], key=lambda extreme: extreme["value"])
@@ -99,4 +103,22 @@ def told_of(examples: Iterable[Artifact]) -> dict[str, Any]:
         contents = contents_of(summary)
         if contents:
             told.setdefault("contents", {}).update(contents)
+    if issues:
+        merged = [issue for _, issue in issues] if len(examples) == 1 else _of_all(issues, len(examples))
+        told["issues"] = [issue.to_json() for issue in merged]
     return told
+
+
+def _of_all(issues: Iterable[tuple[str, Issue]], spans: int) -> Iterator[Issue]:
+    """Yields one issue for all of a kind, with the words of the newest span that has it and the records of that one first."""
+    groups: dict[tuple[IssueKind, str, tuple[str, ...]], list[tuple[str, Issue]]] = {}
+    for name, issue in issues:
+        groups.setdefault((issue.kind, issue.feature, issue.splits), []).append((name, issue))
+    for (kind, feature, splits), found in groups.items():
+        newest, total = found[-1][0], sum(issue.count for _, issue in found)
+        text = f"{newest}: {' '.join(issue.text for name, issue in found if name == newest)}"
+        concerned = len({name for name, _ in found})
+        if concerned > 1:
+            text = f"{total:,} in {concerned} of {spans} spans; {text}"
+        records = tuple(record for _, issue in reversed(found) for record in issue.records)[:MOST_LISTED]
+        yield Issue(kind, text, total, records, splits, feature)

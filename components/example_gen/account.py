@@ -7,13 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from components.record_issues import Issue, IssueKind, named
+from components.record_issues import MOST_LISTED, Issue, IssueKind, named
 from pipeline.errors import DataError
 
 OnBadRecord = Literal["fail", "skip", "keep"]
-
-MOST_LISTED = 100
-"""Records that a summary names."""
 
 _MOST_BAD = 10_000  # with more of them, something is wrong with all
 _MOST_VALUES = 10_000

@@ -6,13 +6,13 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.example_gen.inputs import ResolvedInput
 from components.example_gen.known_files import NOTE, knowing, note_of
 from components.example_gen.patterns import Pattern
 from components.example_gen.spans import check_ready, patterns_of, spanned
-from components.example_gen.windows import choose_spans, parameters_of
+from components.example_gen.windows import ChosenSpans, choose_spans, parameters_of
 from pipeline.artifacts import Artifact
 from pipeline.component import Component
 from pipeline.driver import Decision, Driver, KeyPart, Prepared, RunInfo
@@ -41,8 +41,6 @@ class InputDriver(Driver):
     how the spans were chosen: a span that was read once, alone or in a window, is not read again.
     """
 
-    allows_empty_files = False
-
     def decide(self, node: Component, run: RunInfo, resolution: Resolution, store: MetadataStore, storage: Storage) -> Decision:
         """Decides as all drivers do; files that the node has read before, and that are still the same, are not read for it."""
         last = next(resolution.history.executions(node.id), None)
@@ -52,7 +50,7 @@ class InputDriver(Driver):
     def prepare(self, node: Component, inputs: Mapping[str, tuple[Artifact, ...]], project: Path) -> Prepared:
         """Finds the files of `node`, and fingerprints them."""
         given, began = node.parameters, time.time_ns()
-        chosen = choose_spans(given["input"], parameters_of(given), project, allow_empty=self.allows_empty_files)
+        chosen = self.choose(given, project)
         portions = tuple(_portion(found, name) for found, name in zip(chosen.inputs, chosen.names, strict=False))
         newest = chosen.inputs[-1]
         digests = [(file.path, file.sha256) for found in chosen.inputs for file in found.files]
@@ -70,6 +68,10 @@ class InputDriver(Driver):
             portions,
             chosen.remarks,
         )
+
+    def choose(self, given: Mapping[str, Any], project: Path) -> ChosenSpans:
+        """Returns the files of the spans that the parameters ask for."""
+        return choose_spans(given["input"], parameters_of(given), project)
 
     def reads_spans(self, node: Component) -> bool:
         """Returns whether the input of `node` names spans."""
@@ -109,6 +111,10 @@ class FileExampleGen(Component):
         """Whether it reads more than one span."""
         return parameters_of(self.parameters).several
 
+    def reading(self, pattern: Pattern) -> Pattern:
+        """Returns the pattern by which the files of an input are found."""
+        return pattern
+
     def _check_spans(self, patterns: Sequence[Pattern]) -> None:
         named = spanned([(None, pattern) for pattern in patterns])
         for name in ("span", "window", "ready"):
@@ -117,7 +123,7 @@ class FileExampleGen(Component):
         if named is not None:
             try:
                 parameters_of(self.parameters).check(named)
-                check_ready([(None, pattern) for pattern in patterns], self.parameters.get("ready"))
+                check_ready([(None, self.reading(pattern)) for pattern in patterns], self.parameters.get("ready"))
             except DefinitionError as error:
                 raise DefinitionError(f"Node '{self.id}': {error.message}", hint=error.hint) from error
 

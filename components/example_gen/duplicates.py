@@ -23,7 +23,7 @@ ENTRY = [("key", "<u8"), ("row", "<i8"), ("split", "i1")]
 _FILE, _NAMES = "digests", "names"
 _IN_MEMORY = 1 << 22
 _LISTED = 10
-_PLACES = 4
+_PLACES = 2
 _MOST_SPLITS = 62  # bits; further splits are taken for one
 
 
@@ -198,9 +198,10 @@ class _Origins:
         self._known: dict[int, tuple[Any, list[str]]] = {}
 
     def text(self, places: Sequence[tuple[int, int, int]], splits: Sequence[str] = ()) -> str:
-        """Returns `a.csv, row 7 = a.csv, row 9`, with the split of each where `splits` are given; of many the first ones."""
-        shown = [self._name(part, row) + (f" ({splits[split]})" if splits else "") for part, row, split in places[:_PLACES]]
-        return " = ".join(shown) + (f" and {len(places) - _PLACES:,} more" if len(places) > _PLACES else "")
+        """Returns `a.csv, row 7 = a.csv, row 9`, with the split of each where `splits` are given; two, and at least one of each split."""
+        count = max(_PLACES, len({split for _, _, split in places}))
+        shown = [self._name(part, row) + (f" ({splits[split]})" if splits else "") for part, row, split in places[:count]]
+        return " = ".join(shown) + (f" and {len(places) - count:,} more" if len(places) > count else "")
 
     def _name(self, part: int, row: int) -> str:
         import numpy as np

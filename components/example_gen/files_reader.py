@@ -241,7 +241,7 @@ class FileReader(FilesReader):
                 values.append(row.get(name))
             for name in self.kind.alike:
                 if name in row:
-                    account.add_value(name, round(row[name], 1), item.name)
+                    account.add_value(name, _rounded(row[name]), item.name)
         types = {"int64": pa.int64(), "float32": pa.float32(), "bytes": pa.large_binary()}
         arrays = [pa.array(values, types[self._types[name]]) for name, values in columns.items()]
         return Rows(pa.RecordBatch.from_arrays(arrays, list(columns)), digests=b"".join(digests), names=names, account=account)
@@ -289,3 +289,8 @@ def _read(item: Item) -> bytes:
             return stream.read()
     except OSError as error:
         raise DataError(f"{item.file.path} cannot be read: {error.strerror or error}.") from error
+
+
+def _rounded(value: float) -> float:
+    """Returns a value with three digits, in which equal lengths are equal; counts stay as they are."""
+    return value if isinstance(value, int) else float(f"{value:.3g}")

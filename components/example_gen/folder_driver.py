@@ -5,22 +5,19 @@ Imports nothing heavy.
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 import glob
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from components.example_gen.base import InputDriver
 from components.example_gen.inputs import ResolvedInput
 from components.example_gen.patterns import Pattern
-from pipeline.artifacts import Artifact
-from pipeline.component import Component
-from pipeline.driver import KeyPart, Prepared
+from components.example_gen.windows import ChosenSpans, choose_spans, parameters_of
 from pipeline.hashing import digest
 
 _PART = re.compile(r"\{[^{}]*\}")
@@ -36,24 +33,24 @@ class ResolvedFolders(ResolvedInput):
 
     empty_folders: tuple[str, ...] = ()
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over split, name and content of each file, and the names of the empty folders."""
+        return digest([super().fingerprint, self.empty_folders])
+
 
 class FolderDriver(InputDriver):
     """Takes a folder in a pattern for all files below it, and looks for folders that hold none."""
 
-    allows_empty_files = True
+    def choose(self, given: Mapping[str, Any], project: Path) -> ChosenSpans:
+        """Returns the files of the spans that the parameters ask for, and the empty folders beside them."""
+        chosen = choose_spans(_with_folders(given["input"], project), parameters_of(given), project, allow_empty=True)
+        return replace(chosen, inputs=tuple(_with_empty(found, given["input"], project) for found in chosen.inputs))
 
-    def prepare(self, node: Component, inputs: Mapping[str, tuple[Artifact, ...]], project: Path) -> Prepared:
-        """Finds the files of `node`, and fingerprints them."""
-        expanded = copy.copy(node)
-        expanded.parameters = {**node.parameters, "input": _with_folders(node.parameters["input"], project)}
-        prepared = super().prepare(expanded, inputs, project)
-        found = prepared.parameters["input"]
-        empty = tuple(_empty_folders(node.parameters["input"], found, project)) if isinstance(found, ResolvedInput) else ()
-        if not empty:
-            return prepared
-        values = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
-        parameters = {**prepared.parameters, "input": ResolvedFolders(**values, empty_folders=empty)}
-        return dataclasses.replace(prepared, parameters=parameters, parts=(*prepared.parts, KeyPart("empty folders", digest(empty))))
+
+def below(text: str) -> str:
+    """Returns the pattern of all files below the folders that a pattern matches; `data/*` finds those in `data` too."""
+    return f"{text.removesuffix('*') if text.endswith('/*') else text.rstrip('/') + '/'}**/*"
 
 
 def _with_folders(value: Any, project: Path) -> Any:
@@ -64,9 +61,16 @@ def _with_folders(value: Any, project: Path) -> Any:
     expanded: list[str] = []
     for text in texts:
         has_folders = any(path.is_dir() for path in _matches(text, project))
-        expanded += [text] if not has_folders or Pattern(text).matches(project) else []
-        expanded += [f"{text.rstrip('/')}/**/*"] if has_folders else []
+        has_files = not text.endswith("/*") and bool(Pattern(text).matches(project))
+        expanded += [text] if has_files or not has_folders else []
+        expanded += [below(text)] if has_folders else []
     return tuple(expanded)
+
+
+def _with_empty(found: ResolvedInput, value: Any, project: Path) -> ResolvedInput:
+    empty = tuple(_empty_folders(value, found, project))
+    values = {field.name: getattr(found, field.name) for field in fields(found)}
+    return ResolvedFolders(**values, empty_folders=empty) if empty else found
 
 
 def _matches(text: str, project: Path) -> list[Path]:
@@ -75,14 +79,15 @@ def _matches(text: str, project: Path) -> list[Path]:
 
 
 def _empty_folders(value: Any, found: ResolvedInput, project: Path) -> Iterator[str]:
-    """Yields the folders without a file, below those folders of the input from which a file is read."""
+    """Yields the folders without a file, in or beside those folders of the input from which a file is read."""
     used = {os.path.dirname(file.path) for file in found.files}  # noqa: PTH120
     for folder in [*used]:
         used.update(map(str, Path(folder).parents))
     values = value.values() if isinstance(value, Mapping) else [value]
     for text in [text for given in values for text in ((given,) if isinstance(given, str) else given)]:
+        names_span = _PART.search(Path(text).name)  # the folders beside it are other spans
         for matched in _matches(text, project):
-            if str(matched) not in used or not matched.is_dir():
+            if str(matched if names_span else matched.parent) not in used or not matched.is_dir():
                 continue
             for path, names, _ in os.walk(matched):
                 names[:] = sorted(name for name in names if not name.startswith("."))

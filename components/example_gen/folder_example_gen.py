@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.example_gen.account import Account, BadRecord, OnBadRecord
+from components.example_gen.archives import is_archive
 from components.example_gen.base import DEFAULT_SPLITS, FileExampleGen, InputPattern, resolved
 from components.example_gen.file_kinds import AudioKind, ImageKind, TextKind
 from components.example_gen.file_names import NamePattern
 from components.example_gen.file_table import load_table
 from components.example_gen.files_reader import FileKind, FileReader
-from components.example_gen.folder_driver import FolderDriver, ResolvedFolders
+from components.example_gen.folder_driver import FolderDriver, ResolvedFolders, below
+from components.example_gen.patterns import Pattern
 from components.example_gen.writing import OutputOptions, write_examples
 from pipeline.artifacts import Examples
 from pipeline.component import Output
@@ -48,6 +50,10 @@ class FolderExampleGen(FileExampleGen):
             if isinstance(wanted, str) is not is_text or (isinstance(wanted, tuple) and wanted[0] > wanted[1]):
                 expected = "a text" if is_text else "a number, or (lowest, highest)"
                 raise self._error(f"require: '{feature}' expects {expected}. Received: {wanted!r}")
+
+    def reading(self, pattern: Pattern) -> Pattern:
+        """Returns the pattern of the archives, or of all files below the folders."""
+        return pattern if is_archive(pattern.text) else Pattern(below(pattern.text))
 
     def write(self, context: Context, examples: Examples, kind: FileKind, values: Mapping[str, Any]) -> None:
         """Reads the files and writes the splits."""

@@ -41,6 +41,11 @@ class TimeSeriesExampleGen(FileExampleGen):
 
     The table is held in memory as columns, the windows are not.
 
+    Each span is a table of its own: its history begins with its first row, so that `history + horizon - 1` windows are lost where two
+    spans meet, and weights of splits divide each span, so that the last part of an old span is older than the first part of a new
+    one. Judge a model of several spans on the newest: `Evaluator(examples.newest(), ...)`. Where no window may be lost, name all files
+    without `{SPAN}`; they are then read again each time.
+
     Outputs:
         examples: `Split-<name>/data_tfrecord-*.gz`; windows per split and left out, gaps and borders in its summary.
 
@@ -69,7 +74,8 @@ class TimeSeriesExampleGen(FileExampleGen):
         missing_values: Texts that stand for a missing value. Default: an empty field, `NA`, `NaN`, `nan`, `null`, `NULL`.
         span: The span to read, or a range of spans; see `CsvExampleGen`. Default: None, the latest that is complete.
         version: Number of the version within each span. Default: None, the latest that is complete.
-        window: How many spans to read, up to `span`; see `CsvExampleGen`. Default: None, one.
+        window: How many spans to read, up to `span`; see `CsvExampleGen`. No window of time crosses from one to the next. Default: None,
+            one.
         missing_spans: What becomes of a window that lacks a span: `error` or `allow`. Default: `error`.
         ready: When a span is complete: a marker's name, a pattern of markers, or seconds of quiet. Default: None, at once.
         shards: Files per split. Default: None, one per 64 MiB before compression.

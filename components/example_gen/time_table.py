@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from components.example_gen.account import MOST_LISTED
-from components.record_issues import Issue, IssueKind
+from components.record_issues import MOST_LISTED, Issue, IssueKind
 from pipeline.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:

@@ -173,7 +173,7 @@ def _reads_together(reader: Reader) -> TypeGuard[FilesReader]:
 
 
 def _refuse_nothing(written: Written) -> None:
-    if not sum(written.rows.values()):
+    if written.read == written.account.dropped.total():
         told = " ".join(issue.text for issue in written.account.found()) or "The input holds none."
         raise DataError(f"There is no record to write. {told}", hint="Check what the input pattern names, and the issues.")
 

@@ -269,6 +269,7 @@ def _decide(
         return
     rows = sum(split.rows for split in observed)
     verdict = f"{len(told)} anomalies, none of which blocks" if told else "no anomalies"
+    verdict = "1 anomaly, which does not block" if len(told) == 1 else verdict
     reasons = [f"{rows:,} rows in {', '.join(split.name for split in observed)}: {verdict}."]
     reasons += ["No earlier data were found valid yet, so drift is not judged."] if first else []
     reasons += [_compared(baseline, observed) for baseline in baselines]

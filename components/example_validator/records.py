@@ -10,6 +10,8 @@ from components.record_issues import Issue, issues_in, named
 
 SEVERITY = "WARNING"
 _IN_A_REASON = 5
+_LONGEST = 180  # letters before the count of the others
+_SHORTEST_RECORD = 60
 
 Blocks = Callable[[str, Sequence[str]], bool]
 """Whether an anomaly of this severity and of these kinds blocks."""
@@ -23,10 +25,18 @@ class RecordFinding:
     blocks: bool
 
     def sentence(self) -> str:
-        """Returns the finding for a person: what, and the first records."""
-        records = named(self.issue.records, max(self.issue.count, len(self.issue.records)), _IN_A_REASON)
+        """Returns the finding for a person, in one line: what, and as many of the first records as there is room for."""
         text = f"{self.issue.kind}: {self.issue.text}"
-        return f"{text.removesuffix('.')}: {records}." if records else text
+        if not self.issue.records:
+            return text
+        text = text.removesuffix(".")
+        room = max(_LONGEST - len(text), _SHORTEST_RECORD)
+        shown: list[str] = []
+        for record in self.issue.records[:_IN_A_REASON]:
+            if shown and len(", ".join([*shown, record])) > room:
+                break
+            shown.append(shorten(record, room))
+        return f"{text}: {named(shown, max(self.issue.count, len(self.issue.records)), _IN_A_REASON)}."
 
     def to_json(self) -> dict[str, Any]:
         """Returns the finding as the summary of ExampleAnomalies holds it."""
@@ -48,3 +58,11 @@ def extremes_in(summary: Mapping[str, Any]) -> dict[str, str]:
         if words:
             said[str(feature)] = "; ".join(words)
     return said
+
+
+def shorten(text: str, length: int) -> str:
+    """Returns a text with `...` in the place of what is too much, in its middle: both the file and the end of the reason tell."""
+    if len(text) <= length:
+        return text
+    half = (length - 3) // 2
+    return f"{text[:half]}...{text[-half:]}"

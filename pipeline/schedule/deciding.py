@@ -104,6 +104,11 @@ def _crowded(tick: Tick, at: Situation) -> Decision | None:
     return None
 
 
+def sentences(reasons: Sequence[str]) -> str:
+    """Returns the reasons of a verdict in one text, each as a sentence."""
+    return " ".join(f"{reason.rstrip('.')}." for reason in reasons)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended, as its store, or else its process, tells.

@@ -19,7 +19,7 @@ from pipeline.errors import CauceError
 from pipeline.reports import timestamp
 from pipeline.schedule import tables
 from pipeline.schedule.clock import Clock
-from pipeline.schedule.deciding import Outcome, Settlement
+from pipeline.schedule.deciding import Outcome, Settlement, sentences
 from pipeline.schedule.journal import Notice
 from pipeline.schedule.lease import Lease
 from pipeline.schedule.logs import say
@@ -76,7 +76,7 @@ class Teller:
             "cause": tick.cause,
             "due": timestamp(tick.due),
             "started": timestamp(attempt.started),
-            "reason": " ".join(reasons) or end.reason,
+            "reason": sentences(reasons) or end.reason,
             "links": {
                 "show": f"cauce runs show {attempt.run} --root {self.root}",
                 "history": f"cauce schedule history {schedule.name} --root {self.root}",

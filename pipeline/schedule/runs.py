@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,11 +22,11 @@ from pipeline.driver import Action
 from pipeline.errors import CauceError
 from pipeline.loading import find_project
 from pipeline.metadata import MetadataStore
-from pipeline.records import Run, RunState
+from pipeline.records import Execution, Run, RunState
 from pipeline.recovery import INTERRUPTED, recover
 from pipeline.reports import timestamp
 from pipeline.resolution import latest_by_node
-from pipeline.schedule.deciding import Outcome
+from pipeline.schedule.deciding import Outcome, sentences
 from pipeline.schedule.model import Attempt, AttemptState, Schedule, Tick
 from pipeline.storage import Storage
 
@@ -34,6 +34,9 @@ _TAIL = 4_000
 _LINES = 3
 _FOLDER = "schedule"
 _BEGINS = 300.0
+_DECISIONS = ("pushed", "not pushed", "no retraining", "not blessed")
+"""Verdicts that say what became of a run; of several the first."""
+
 _STATES = {RunState.DONE: AttemptState.DONE, RunState.BLOCKED: AttemptState.BLOCKED, RunState.INTERRUPTED: AttemptState.INTERRUPTED}
 
 
@@ -197,7 +200,10 @@ class CauceRuns:
             return failed if attempt.started else None
         if run.state is RunState.RUNNING:
             return Outcome(AttemptState.INTERRUPTED, INTERRUPTED, {"started": timestamp(run.started)})
-        return Outcome(_STATES.get(run.state, AttemptState.FAILED), run.reason or "done", self._details(run, attempt))
+        executions = latest_by_node(self.store().executions_of_run(run.id))
+        decided = _decided(executions.values()) if run.state is RunState.DONE else ""
+        state = _STATES.get(run.state, AttemptState.FAILED)
+        return Outcome(state, decided or run.reason or "done", self._details(run, attempt, executions))
 
     def _not_begun(self, attempt: Attempt) -> Outcome:
         said = self._said(attempt)
@@ -217,15 +223,13 @@ class CauceRuns:
             return f"its log cannot be read ({error.strerror})"
         return " ".join(line.strip() for line in [line for line in lines if line.strip()][-_LINES:])
 
-    def _details(self, run: Run, attempt: Attempt) -> dict[str, Any]:
-        executions = latest_by_node(self.store().executions_of_run(run.id))
+    def _details(self, run: Run, attempt: Attempt, executions: Mapping[str, Execution]) -> dict[str, Any]:
         verdicts = {
             node: {"kind": execution.verdict, "reasons": list(execution.verdict_reasons)}
             for node, execution in executions.items()
             if execution.verdict
         }
-        # A verdict that was reused from an earlier run is no news.
-        fresh = [execution.verdict for execution in executions.values() if execution.properties.get("action") == Action.RUN.value]
+        fresh = [execution.verdict for execution in executions.values() if _is_news(execution)]
         failed = [execution.log for execution in executions.values() if execution.error and execution.log]
         return {
             "verdicts": verdicts,
@@ -234,6 +238,17 @@ class CauceRuns:
             "log": failed[0] if failed else str(self.log(attempt)),
             "started": timestamp(run.started),
         }
+
+
+def _is_news(execution: Execution) -> bool:
+    """Returns whether an execution has worked; a verdict that was reused from an earlier run is no news."""
+    return execution.properties.get("action") == Action.RUN.value
+
+
+def _decided(executions: Collection[Execution]) -> str:
+    """Returns what a run that is done has decided, and why; empty if nothing."""
+    fresh = {execution.verdict: execution.verdict_reasons for execution in executions if _is_news(execution)}
+    return next((f"{kind}: {sentences(fresh[kind])}" for kind in _DECISIONS if kind in fresh), "")
 
 
 def _is_of_before(run: Run, attempt: Attempt) -> bool:

@@ -49,8 +49,18 @@ _number = BigInteger().with_variant(Integer, "sqlite")
 
 
 def _table(name: str, *columns: Any) -> Table:
-    # InnoDB, for transactions; a collation that tells names apart by case, as the other databases do.
-    return Table(f"cauce_{name}", metadata, *columns, mysql_engine="InnoDB", mysql_charset="utf8mb4", mysql_collate="utf8mb4_bin")
+    numbered = any(column.name == "id" and column.autoincrement is not False for column in columns if isinstance(column, Column))
+    return Table(
+        f"cauce_{name}",
+        metadata,
+        *columns,
+        # InnoDB, for transactions; a collation that tells names apart by case, as the other databases do.
+        mysql_engine="InnoDB",
+        mysql_charset="utf8mb4",
+        mysql_collate="utf8mb4_bin",
+        # A number is not given again after what had it was removed: the keys of notifications are made of them.
+        sqlite_autoincrement=numbered,
+    )
 
 
 versions = _table("schedule_version", Column("version", Integer, primary_key=True))

@@ -229,6 +229,12 @@ def test_a_sound_of_another_rate_is_named(tmp_path: Path) -> None:
     assert issue["text"] == "1 record with audio/sample_rate 16000, where 96.67 % have 8000."
 
 
+def test_a_sound_of_another_length_is_named_with_its_seconds(tmp_path: Path) -> None:
+    write(tmp_path, {f"data/x/{number}.wav": sound(number, seconds=0.02 if number == 7 else 0.05) for number in range(30)})
+    (issue,) = issues(generate(AudioFolderExampleGen, tmp_path, input="data")["examples"])["UNUSUAL_RECORD"]
+    assert issue["text"] == "1 record with audio/seconds 0.02, where 96.67 % have 0.05."
+
+
 def test_pictures_of_many_sizes_are_not_unusual(tmp_path: Path) -> None:
     write(tmp_path, {f"data/x/{number}.png": picture(number, (20 + number, 60 - number), "PNG") for number in range(30)})
     assert "UNUSUAL_RECORD" not in issues(generate(ImageFolderExampleGen, tmp_path, input="data")["examples"])

@@ -11,10 +11,11 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.component import Component, Output
 from pipeline.records import RunState
 from pipeline.schedule.model import Attempt, AttemptState, Schedule, Tick
 from pipeline.schedule.runs import CauceRuns
-from tests.fakes import Source
+from tests.fakes import Numbers, Source, write
 from tests.project import Project
 
 RUN = "20260101-000000-abcdef"
@@ -83,6 +84,28 @@ def test_end_of_a_run_is_what_the_store_says(runs: CauceRuns, project: Project) 
     blocked = runs.outcome(attempt())
     assert blocked is not None
     assert (blocked.state, blocked.reason) == (AttemptState.BLOCKED, "fare is missing")
+
+
+class Decider(Component):
+    """Decides what it is told, and why."""
+
+    isolated = False
+
+    def execute(self, context, numbers: Output[Numbers], *, kind: str) -> None:  # type: ignore[no-untyped-def]
+        write(numbers, [1])
+        context.decide(kind, ["It is pinned.", "Until Friday"])
+
+
+def test_end_of_a_run_says_whether_the_model_was_pushed_and_why(runs: CauceRuns, project: Project) -> None:
+    project.run(Decider(kind="not pushed", id="Pusher"), Decider(kind="blessed", id="Evaluator"), id=RUN)
+    outcome = runs.outcome(attempt())
+    assert outcome is not None
+    assert (outcome.reason, outcome.details["pushed"]) == ("not pushed: It is pinned. Until Friday.", False)
+    again = "20260101-000001-abcdef"
+    project.run(Decider(kind="not pushed", id="Pusher"), Decider(kind="blessed", id="Evaluator"), id=again)
+    reused = runs.outcome(attempt(run=again))
+    assert reused is not None
+    assert (reused.reason, reused.details["pushed"]) == ("nothing changed", None)
 
 
 def test_run_of_an_id_that_is_there_is_refused(project: Project) -> None:

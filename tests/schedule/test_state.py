@@ -125,3 +125,15 @@ def test_servers_keep_schedules_as_sqlite_does(server: str, tmp_path: Path) -> N
         daemons[0].lease.beat()
     state.remove(state.schedule("nightly"))
     assert [schedule.name for schedule in state.schedules()] == ["Nightly"]
+
+
+def test_numbers_are_not_given_again_after_what_had_them_was_removed(project: Project) -> None:
+    project.root.mkdir()
+    state, watcher = State(project.url), Watcher(available, lambda: project.store)
+    made = [operations.add(state, watcher, Schedule(0, "s", "p", "/p/definition.py", (Every(60, 5),)))]
+    ticks = [operations.trigger(state, made[0], "", 1)]
+    state.remove(made[0])
+    made.append(operations.add(state, watcher, Schedule(0, "s", "p", "/p/definition.py", (Every(60, 5),))))
+    ticks.append(operations.trigger(state, made[1], "", 1))
+    assert made[0].id < made[1].id
+    assert ticks[0] < ticks[1]

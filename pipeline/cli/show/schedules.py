@@ -117,11 +117,7 @@ def print_history(ticks: Sequence[TickReport], screen: Console, *, named: bool) 
 
 
 def _why(tick: TickReport) -> str:
-    if tick.state == "done":
-        attempt = tick.attempts[-1] if tick.attempts else None
-        verdicts = {True: "pushed", False: "not pushed", None: ""}[attempt.pushed] if attempt else ""
-        return "; ".join(part for part in (verdicts, tick.reason if tick.reason != "done" else "") if part)
-    return tick.reason
+    return "" if tick.state == tick.reason == "done" else tick.reason
 
 
 def _state(state: str) -> Text:
