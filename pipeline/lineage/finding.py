@@ -18,7 +18,7 @@ from pipeline.errors import UsageError, did_you_mean
 from pipeline.lineage.graph import producers
 from pipeline.metadata import MetadataStore, redacted
 from pipeline.records import EventKind, Execution, Run
-from pipeline.reports import NodeReport, input_files, nodes_of_run
+from pipeline.reports import NodeReport, files_read, nodes_of_run
 
 LATEST, SPAN, EXECUTION = "latest:", "span:", "execution:"
 NO_RUNS = "Start one: cauce run PATH. If there is one elsewhere, go to its project's folder, or name its root: --root DIR"
@@ -256,10 +256,15 @@ def _at(store: MetadataStore, path: Path) -> Artifact:
 def _read_from(store: MetadataStore, path: Path) -> Artifact | None:
     """Returns the newest examples that were read from an input file, or from a file of a folder."""
     written = json.dumps(str(path))[1:-1]
-    for execution in reversed(store.executions(store.columns().holding("execution", "parameters", written))):
-        read = [Path(file.path) for file in input_files(execution).values()]
-        if execution.state.succeeded and any(file == path or path in file.parents for file in read):
-            return next(iter(artifact for group in store.outputs_of(execution.id).values() for artifact in group), None)
+    columns = store.columns()
+    holding = {id for name in ("parameters", "portion_parameters") for id in columns.holding("execution", name, written)}
+    for execution in reversed(store.executions(sorted(holding))):
+        if not execution.state.succeeded:
+            continue
+        for event in sorted(store.events_of_executions([execution.id]), key=lambda event: event.index):
+            read = [Path(file.path) for file in files_read(execution, event).values()] if event.kind is EventKind.OUTPUT else []
+            if any(file == path or path in file.parents for file in read):
+                return next(iter(store.artifacts([event.artifact])), None)
     return None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pipeline.artifacts import Artifact, ArtifactState
 from pipeline.driver import NEVER_RUN
-from pipeline.lineage.graph import Direction, Lineage
+from pipeline.lineage.graph import Direction, Lineage, belongs
 from pipeline.records import Event, EventKind, Execution, ExecutionState
 from pipeline.reports import code_of, short_name, short_parameters, shortened
 
@@ -27,13 +27,13 @@ class _Place:
 
 def text_tree(lineage: Lineage) -> Iterator[str]:
     """Yields the lines of a tree for each root; what has been shown is only referred to."""
-    origin = {event.artifact: event.execution for event in lineage.events if event.kind is EventKind.OUTPUT}
+    origin = {event.artifact: event for event in lineage.events if event.kind is EventKind.OUTPUT}
     upwards = lineage.direction is Direction.UP
     below = _inputs_below(lineage, origin) if upwards else _uses_below(lineage)
     shown: set[tuple[int | None, int | None]] = set()
     described: set[int | None] = set()
     for root in lineage.roots:
-        waiting = [("", "", _Place("", root, origin.get(root) if upwards else None))]
+        waiting = [("", "", _Place("", root, _execution(origin, root) if upwards else None))]
         while waiting:
             indent, branch, place = waiting.pop()
             # Upwards an execution with two outputs has its inputs below the first of them only.
@@ -51,15 +51,21 @@ def text_tree(lineage: Lineage) -> Iterator[str]:
         yield "… there is more; to see all of it: --limit 0"
 
 
-def _inputs_below(lineage: Lineage, origin: Mapping[int, int]) -> Callable[[int], list[_Place]]:
+def _execution(origin: Mapping[int, Event], artifact: int) -> int | None:
+    """Returns the execution that made an artifact; None if it is not known."""
+    return origin[artifact].execution if artifact in origin else None
+
+
+def _inputs_below(lineage: Lineage, origin: Mapping[int, Event]) -> Callable[[int], list[_Place]]:
     inputs: dict[int, list[Event]] = defaultdict(list)
     for event in lineage.events:
         if event.kind is EventKind.INPUT:
             inputs[event.execution].append(event)
 
     def below(artifact: int) -> list[_Place]:
-        events = inputs[origin[artifact]] if artifact in origin else []
-        return [_Place(f"{event.key}: ", event.artifact, origin.get(event.artifact)) for event in events]
+        made = origin.get(artifact)
+        events = [use for use in inputs[made.execution] if belongs(lineage.executions[made.execution], use, made)] if made else []
+        return [_Place(f"{event.key}: ", event.artifact, _execution(origin, event.artifact)) for event in events]
 
     return below
 
@@ -76,9 +82,9 @@ def _uses_below(lineage: Lineage) -> Callable[[int], list[_Place]]:
     def below(artifact: int) -> list[_Place]:
         places = []
         for use in sorted(uses[artifact], key=lambda use: use.execution):
-            made = outputs[use.execution]
+            made = [event for event in outputs[use.execution] if belongs(lineage.executions[use.execution], use, event)]
             places += [_Place(f"{use.key} → {event.key}: ", event.artifact, event.execution) for event in made]
-            places += [] if made else [_Place(f"{use.key} → ", None, use.execution)]
+            places += [] if outputs[use.execution] else [_Place(f"{use.key} → ", None, use.execution)]
         return places
 
     return below
