@@ -16,7 +16,7 @@ PER_PAGE = 100
 _SIDES = (("candidate", "model"), ("baseline", "champion"))
 _MOST_CURVES = 6
 _MOST_COLUMNS = 4
-_LEAST_ROWS = 10
+_LEAST_ROWS = 5
 _PART = re.compile(r" of | at step ")
 
 
@@ -227,7 +227,7 @@ def _curves(sides: Sequence[tuple[str, Summary]], key: str, x: str, y: str) -> l
     for label, plots in sides:
         curves = plots.get(key) or []
         for curve in curves[: _MOST_CURVES if label == "model" else 1]:
-            name = label if len(curves) == 1 else f"{label}: {curve['name']}"
+            name = label if len(curves) == 1 else curve["name"] if len(sides) == 1 else f"{label}: {curve['name']}"
             area = curve.get("area")
             found.append((f"{name} ({area:.4f})" if area is not None else name, _points(curve[x], curve[y])))
     return found
