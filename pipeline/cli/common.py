@@ -99,6 +99,11 @@ def console(*, stderr: bool = False) -> Console:
     )
 
 
+def terminal_width() -> int | None:
+    """Returns the width of the terminal; None where the output is none."""
+    return console().width if sys.stdout.isatty() else None
+
+
 def print_json(value: Any) -> None:
     """Prints a value as JSON on stdout."""
     click.echo(json.dumps(value, indent=2, default=str))

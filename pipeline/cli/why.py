@@ -50,7 +50,7 @@ def _print(found: Explanation) -> None:
     screen = console()
     screen.print(Text(found.question, style="bold"))
     for line in found.answer:
-        screen.print(Padding(Text(line), (0, 0, 0, 2)))
+        screen.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
     if len(found.steps) > 1 or any(step.verdict or step.error for step in found.steps):
         screen.print()
         for step in found.steps:
@@ -68,4 +68,4 @@ def _print_step(screen: Console, step: Step) -> None:
     decided = (*step.verdict_reasons, *([step.error] if step.error else ()))
     for reason in dict.fromkeys((*decided, *step.reasons)):
         for line in reason.splitlines():
-            screen.print(Padding(Text(line, style="" if reason in decided else "dim"), (0, 0, 0, 2)))
+            screen.print(Padding(Text(line, style="" if reason in decided else "dim"), (0, 0, 0, 2), expand=False))

@@ -1,8 +1,8 @@
 """Finds runs, nodes, executions and artifacts by what a person types: an id or the start of one, `latest`, a node, a path.
 
-An artifact is a number, its name, `latest:TYPE`, `span:3`, the path of a file in it, of a served model, or of an input file that it was
-read from. A run is its id, the start of one, or `latest`. A node is its name (of the latest run that has it) or `RUN/NODE`. An
-execution is `execution:12`.
+An artifact is a number, its name, `latest:TYPE`, `span:3`, the path of a file in it, of a served model (of the folder of all versions:
+what it serves now), or of an input file that it was read from. A run is its id, the start of one, or `latest`. A node is its name (of
+the latest run that has it) or `RUN/NODE`. An execution is `execution:12`.
 """
 
 from __future__ import annotations
@@ -249,8 +249,9 @@ def _at(store: MetadataStore, path: Path) -> Artifact:
     if read is not None:
         return read
     versions = sorted((folder.parents[1] for folder in path.glob(f"*/{SERVED_FILE}")), key=lambda folder: folder.name.rjust(20))
-    hint = f"Name a version, for example {versions[-1]}." if versions else OTHER_STORE
-    raise UsageError(f"{path} belongs to no artifact of this metadata store.", hint=hint)
+    if versions:
+        return _served(store, versions[-1] / SERVED_FILE)
+    raise UsageError(f"{path} belongs to no artifact of this metadata store.", hint=OTHER_STORE)
 
 
 def _read_from(store: MetadataStore, path: Path) -> Artifact | None:
