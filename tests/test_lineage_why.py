@@ -57,7 +57,11 @@ def test_a_node_behind_a_block_leads_to_the_verdict(project: Project) -> None:
         "the run is blocked by Blocking",
         "It comes from Blocking: the largest number is 500, the limit is 100",
     )
-    assert why(project, "Blocking").question == "Why did Blocking block the run?"
+    blocking = why(project, "Blocking")
+    assert blocking.question == "Why did Blocking block the run?"
+    assert blocking.answer == ("the largest number is 500, the limit is 100", "It ran because it has not run before")
+    project.run(Halver(Blocking(Source(values=(600,)))))
+    assert why(project, "Halver").answer[1] == "It comes from Blocking: the largest number is 600, the limit is 100"
 
 
 def test_a_skipped_node_says_what_it_lacks(project: Project) -> None:

@@ -98,7 +98,8 @@ class _Nodes:
         while waiting:
             node, role = waiting.pop(0)
             steps.append(self.step(node, role))
-            for cause in self.causes(node):
+            settled = node is not first and node.state in (NodeState.BLOCKED.value, NodeState.FAILED.value)
+            for cause in () if settled else self.causes(node):
                 if cause.id not in seen:
                     seen.add(cause.id)
                     waiting.append((cause, f"because of it {node.id} {_past(node.state)}"))
@@ -148,15 +149,22 @@ def _node(store: MetadataStore, run: Run, node: NodeReport) -> Explanation:
     return Explanation(f"{node.id} in run {run.id}", question, _answer(node, steps), tuple(steps), _next(run, node))
 
 
+def _unsaid(node: NodeReport) -> str:
+    return "the nodes that it needs are not done yet" if node.state == "waits" else "no reason is recorded"
+
+
 def _answer(node: NodeReport, steps: Sequence[Step]) -> tuple[str, ...]:
     known = node.execution
-    told = [known.error.splitlines()[0]] if known is not None and known.error else [sentences(node.reasons) or "no reason is recorded"]
+    blocked = known is not None and node.state == NodeState.BLOCKED.value
+    told = [known.error.splitlines()[0]] if known is not None and known.error else [sentences(node.reasons) or _unsaid(node)]
+    if known is not None and blocked:
+        told = [sentences(known.verdict_reasons), f"It ran because {told[0]}"]
     root = steps[-1] if len(steps) > 1 and steps[-1].role.startswith("because") else None
     if root is not None and (root.reasons or root.error):
         told.append(
             f"It comes from {root.node}: {root.error.splitlines()[0] if root.error else sentences(root.verdict_reasons or root.reasons)}"
         )
-    if known is not None and known.verdict and node.state != NodeState.SKIPPED.value:
+    if known is not None and known.verdict and not blocked and node.state != NodeState.SKIPPED.value:
         told.append(f"It decided: {known.verdict}: {sentences(known.verdict_reasons)}")
     return tuple(told)
 
