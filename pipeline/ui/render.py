@@ -57,6 +57,7 @@ def environment(undefined: type[Undefined] = StrictUndefined) -> Environment:
         "number": number,
         "path": lambda text: quote(str(text), safe="/"),
         "percent": percent,
+        "plain": plain,
         "segment": segment,
         "short": shortened,
         "short_name": short_name,
@@ -122,6 +123,13 @@ def number(value: object) -> str:
     if 1e-4 <= abs(value) < 1e6:
         return f"{value:,.4f}".rstrip("0") if abs(value) < 1 else f"{value:,.5g}" if abs(value) < 1000 else f"{value:,.1f}"
     return f"{value:,.0f}" if 1e6 <= abs(value) < 1e12 else f"{value:.3g}"
+
+
+def plain(value: object) -> str:
+    """Returns a value, or several, as a person writes them: words as they are, numbers in few digits."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(plain, value))
+    return value if isinstance(value, str) else number(value)
 
 
 def fixed(value: object) -> str:

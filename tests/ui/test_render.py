@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.ui.render import better
+from pipeline.ui.render import better, plain
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,7 @@ from pipeline.ui.render import better
 )
 def test_change_of_a_metric_is_better_or_worse_by_its_name(metric: str, change: float, expected: str) -> None:
     assert better(metric, change) == expected
+
+
+def test_values_are_written_as_a_person_does() -> None:
+    assert plain(["it's <b>", 473.0, -7]) == "it's <b>, 473, -7"
