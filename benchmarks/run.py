@@ -2,7 +2,7 @@
 
     python benchmarks/run.py                 everything: half an hour on two cores, and some minutes more the first time
     python benchmarks/run.py --quick         without the repeated data, each run once
-    python benchmarks/run.py --only chain    one part: small, large, csv, pictures, spans, chain, commands, questions, scheduler
+    python benchmarks/run.py --only chain    one part: small, large, csv, pictures, spans, chain, commands, questions, pages, scheduler
 
 A full run writes `results/latest.json` and the table in `docs/performance.md`, any other only `.bench/partial.json`.
 Ends with 1 if a limit is not kept.
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+import pages as measure_pages
 import scheduler as measure_scheduler
 from jpegs import COUNT
 from report import Row, machine, print_table, to_json, update_document
@@ -149,8 +150,16 @@ def questions(session: Session) -> list[Row]:
     return [Row(f"{name}?", "s", session.command(*command, root=session.store), most_value=1.0) for name, command in QUESTIONS.items()]
 
 
+def pages(session: Session) -> list[Row]:
+    """The pages of `cauce ui` on the same store: the first byte, and the whole page in a browser where there is one."""
+    found = measure_pages.visits(session.cauce, session.store, 4 * session.repetitions)
+    rows = [Row(f"page: {name}, first byte", "s", visit.first_byte, most_value=0.2) for name, visit in found.items()]
+    rows += [Row(f"page: {name}, shown in Chromium", "s", visit.shown, most_value=1.0) for name, visit in found.items() if visit.shown]
+    return [*rows, Row("from `cauce ui` to its first page", "s", [measure_pages.first_visit(session.cauce, session.store)])]
+
+
 PARTS: dict[str, Callable[[Session], list[Row]]] = {
-    part.__name__: part for part in (small, large, csv, pictures, spans, chain, commands, questions, scheduler)
+    part.__name__: part for part in (small, large, csv, pictures, spans, chain, commands, questions, pages, scheduler)
 }
 LONG = ("large", "csv", "spans")
 

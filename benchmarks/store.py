@@ -67,7 +67,7 @@ def _execute(store: MetadataStore, root: Path, run: str, node: str, inputs: Mapp
         auc = round(dice.uniform(0.7, 0.99), 5)
         verdict = "blessed" if auc > 0.8 else "not blessed"
         ended |= {"measures": json.dumps({"auc": auc}), "verdict": verdict, "verdict_reasons": json.dumps([f"auc is {auc}"])}
-    store.publish(execution, ExecutionState.COMPLETE, ended, outputs, cache_key=f"{execution:064x}")
+    store.publish(execution, ExecutionState.COMPLETE, ended, outputs, cache_keys=[f"{execution:064x}"])
     return outputs["out0"][0]
 
 

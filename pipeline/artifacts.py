@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import enum
 import json
+import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -72,10 +74,12 @@ class Artifact:
     created: int = 0
     producer: str = ""
 
-    def __init_subclass__(cls, **kwargs: object) -> None:
+    def __init_subclass__(cls, *, stands_in: bool = False, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         if "TYPE_NAME" not in cls.__dict__:
             cls.TYPE_NAME = cls.__name__
+        if stands_in:
+            return
         known = _REGISTRY.setdefault(cls.TYPE_NAME, cls)
         if known.PROPERTIES != cls.PROPERTIES:
             raise DefinitionError(
@@ -156,9 +160,14 @@ _REGISTRY: dict[str, type[Artifact]] = {}
 
 
 def artifact_type(name: str) -> type[Artifact]:
-    """Returns the class of a type name; a plain one is made for a name that only the store knows."""
-    known = _REGISTRY.get(name)
-    return known if known is not None else type(name, (Artifact,), {"TYPE_NAME": name})
+    """Returns the class of a type name; a plain one stands in for a class whose module has not been imported."""
+    return _REGISTRY.get(name) or _stand_in(name)
+
+
+@cache
+def _stand_in(name: str) -> type[Artifact]:
+    """Returns a class that is not registered, so that the one that it stands in for can be defined later."""
+    return types.new_class(name, (Artifact,), {"stands_in": True}, lambda body: body.update({"TYPE_NAME": name}))
 
 
 def type_names() -> list[str]:

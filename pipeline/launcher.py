@@ -20,7 +20,7 @@ from pipeline.errors import CauceError, DataError, DefinitionError, ExecutionErr
 from pipeline.executor import Call, Job, Result, as_cauce_error, execute, logging_to
 from pipeline.metadata import MetadataStore, component_name
 from pipeline.outcome import NodeState, Outcome
-from pipeline.portions import is_mapped, stage
+from pipeline.portions import is_mapped, portion_notes, stage
 from pipeline.publisher import Publisher
 from pipeline.reporter import Reporter
 from pipeline.resolution import ArtifactGroups, Resolution
@@ -109,6 +109,8 @@ class Launcher:
             "environment": self.run.environment,
             **decision.notes,
         }
+        for name, value in portion_notes(node, decision.portions, decision.inputs).items():
+            properties[name] = json.dumps(value, default=_as_json, sort_keys=True)
         if decision.key is not None:
             properties |= {"cache_key": decision.key.digest, "cache_parts": decision.key.to_json()}
         return properties

@@ -208,6 +208,27 @@ def remembered(decisions: Sequence[PortionDecision]) -> str:
     return json.dumps([[made.portion.name, made.key.digest, made.portion.text] for made in decisions])
 
 
+def portion_notes(node: Component, decisions: Sequence[PortionDecision], inputs: ArtifactGroups) -> dict[str, Any]:
+    """Returns what lineage needs to tell portions apart; nothing for a node without them.
+
+    `portioned` names the inputs and outputs whose n-th artifact is that of the n-th portion; `portion_parameters` has for each
+    portion the parameters that are different for it.
+    """
+    if not decisions:
+        return {}
+    own = {name for name in inputs if all(_is_at(made.portion, name, inputs[name], place) for place, made in enumerate(decisions))}
+    return {
+        "portioned": {"inputs": sorted(own), "outputs": sorted(portioned_outputs(node))},
+        "portion_parameters": [dict(made.portion.parameters) for made in decisions],
+    }
+
+
+def _is_at(portion: Portion, name: str, group: Sequence[Artifact], place: int) -> bool:
+    """Returns whether the one artifact of an input that a portion takes is the one at its place."""
+    taken = portion.inputs.get(name, ())
+    return len(taken) == 1 and place < len(group) and taken[0].id == group[place].id
+
+
 def difference(portion: Portion, key: CacheKey, last: Execution | None, *, common: bool) -> str:
     """Returns how a portion differs from the last execution's portion of its name; `common` says that all of them do."""
     before = {name: (digest, text) for name, digest, text in json.loads(str(last.properties.get("portions") or "[]"))} if last else {}

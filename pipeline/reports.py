@@ -243,7 +243,26 @@ def code_of(execution: Execution) -> dict[str, str]:
 
 def input_files(execution: Execution) -> dict[str, InputFile]:
     """Returns the files that an execution read, by name."""
-    groups = [group for value in execution.parameters.values() if has_files(value) for group in value[_FILES]]
+    found: dict[str, InputFile] = {}
+    for parameters in (execution.parameters, *portion_parameters(execution)):
+        found |= files_in(parameters)
+    return found
+
+
+def files_read(execution: Execution, made: Event) -> dict[str, InputFile]:
+    """Returns the files that an execution read for one of its outputs, by name: those of its portion where the work falls into some."""
+    portions = portion_parameters(execution)
+    return files_in(portions[made.index]) if made.index < len(portions) else input_files(execution)
+
+
+def portion_parameters(execution: Execution) -> list[dict[str, Any]]:
+    """Returns the parameters of each portion of the work that are different for it; none where the work is one piece."""
+    return list(json.loads(str(execution.properties.get("portion_parameters") or "[]")))
+
+
+def files_in(parameters: Mapping[str, Any]) -> dict[str, InputFile]:
+    """Returns the files among parameters that an ExampleGen's driver has resolved, by name."""
+    groups = [group for value in parameters.values() if has_files(value) for group in value[_FILES]]
     files = [file for group in groups for file in group.get("files", ())]
     return {
         str(file.get("name", "")): InputFile(

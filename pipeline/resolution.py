@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipeline.metadata import MetadataStore
 
 _RECENT = 20
-_WAS_SKIPPED = " was skipped: "
+WAS_SKIPPED = " was skipped: "
 ArtifactGroups = dict[str, tuple[Artifact, ...]]
 
 
@@ -135,7 +135,7 @@ class Resolution:
         if execution is None or execution.verdict != SKIPPED:
             return f"{node} has made nothing in this run"
         reason = "; ".join(execution.reasons)
-        return reason if _WAS_SKIPPED in reason else f"{node}{_WAS_SKIPPED}{reason}"
+        return reason if WAS_SKIPPED in reason else f"{node}{WAS_SKIPPED}{reason}"
 
     def outputs_of(self, node: str) -> ArtifactGroups | str:
         """Returns the outputs of a node that count for this run, or why there are none."""

@@ -57,5 +57,12 @@ def test_type_name_finds_its_class_and_an_unknown_one_gets_a_plain_class() -> No
     assert artifact_type("MadeElsewhere") is unknown
 
 
+def test_type_whose_module_is_imported_after_its_artifacts_were_read_takes_the_place_of_the_plain_one() -> None:
+    stand_in = artifact_type("ReadBeforeItsModule")
+    defined = type("ReadBeforeItsModule", (Artifact,), {"PROPERTIES": {"rows": int}})
+    assert stand_in.PROPERTIES == {}
+    assert artifact_type("ReadBeforeItsModule") is defined
+
+
 def test_uri_is_a_plain_absolute_path(tmp_path: Path) -> None:
     assert Numbers(tmp_path / "x").uri == f"{tmp_path}/x"

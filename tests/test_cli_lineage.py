@@ -9,6 +9,8 @@ import pytest
 
 from pipeline.artifacts import ArtifactState, Model, PushedModel
 from pipeline.component import Component, Input, Output
+from pipeline.lineage import Ledger
+from pipeline.lineage.text import text_tree
 from pipeline.records import ExecutionState
 from tests.cli import cauce
 from tests.fakes import Failing, Numbers, Source
@@ -94,10 +96,21 @@ def test_an_artifact_is_named_by_the_path_of_a_file_in_it_also_of_a_removed_one(
 
 def test_a_served_model_leads_to_what_was_pushed(project: Project) -> None:
     project.run(Pushing(Training(), destination="serving/fake"))
-    for path in ("serving/fake/1", "serving/fake/1/saved_model.pb"):
+    served = f"served now at {project.folder}/serving/fake/1"
+    for path in ("serving/fake/1", "serving/fake/1/saved_model.pb", "serving/fake"):
         said = cauce("lineage", project.folder / path, "--up", root=project.root)
-        assert said.out.splitlines()[0].startswith("PushedModel 2  Pushing in run "), said.err
+        assert said.out.splitlines()[0].startswith(f"PushedModel 2, {served}  Pushing in run "), said.err
         assert said.out.splitlines()[1].startswith("└─ model: Model 1  Training in run ")
+
+
+def test_long_lines_go_on_below_between_the_branches(project: Project) -> None:
+    project.run(Pushing(Training(), destination="serving/fake"))
+    ledger = Ledger(project.store, project.storage)
+    wide, narrow = (list(text_tree(ledger.up("latest:PushedModel"), width=width)) for width in (None, 60))
+    assert max(map(len, wide)) > 60 >= max(map(len, narrow))
+    assert narrow[1].startswith("│  ")
+    words = " ".join("".join(line.lstrip("│├└─ ") + " " for line in narrow).split())
+    assert words == " ".join("".join(line.lstrip("│├└─ ") + " " for line in wide).split())
 
 
 def test_a_served_model_that_was_rolled_back_to_leads_to_the_model(project: Project) -> None:

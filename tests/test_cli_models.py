@@ -216,6 +216,20 @@ def test_a_pin_that_cannot_be_is_refused(
     assert project.store.executions_of_run(MANUAL_RUN) == []
 
 
+def test_why_says_of_a_withdrawn_model_what_took_it_back_and_what_is_served_instead(project: Project) -> None:
+    for weights, auc in ((1, 0.9), (2, 0.95)):
+        push(project, weights, auc)
+    serving = project.folder / "serving/fake"
+    assert cauce("models", "rollback", serving, 1, "--reason", "too many alarms", root=project.root).code == 0
+    withdrawn = cauce("why", model_of(project, 2), root=project.root).out.splitlines()
+    assert withdrawn[:2] == ["Why was this model withdrawn?", "  It was withdrawn by a rollback: too many alarms"]
+    assert withdrawn[2].startswith(f"  It is not served now: {serving}/3 is (version 1 again: too many alarms), since ")
+    assert "models.rollback  rolled back  by hand  (took it back)" in withdrawn
+    again = cauce("why", serving / "1", root=project.root).out
+    assert again.startswith(f"Why is this model served?\n  It is served now at {serving}/3.\n")
+    assert "models.rollback  rolled back  by hand  (made it the served one again)" in again
+
+
 def test_a_rollback_is_part_of_the_models_lineage_and_is_no_run(project: Project) -> None:
     push(project, 1, 0.8)
     push(project, 2, 0.91)
@@ -223,7 +237,7 @@ def test_a_rollback_is_part_of_the_models_lineage_and_is_no_run(project: Project
         "models-rollback"
     )
     assert (done["restored"], done["version"]) == (1, 3)
-    assert "models.rollback (rollback) in run manual · rolled back" in cauce("lineage", 1, "--down", root=project.root).out
+    assert "models.rollback by hand · why not" in cauce("lineage", 1, "--down", root=project.root).out
     assert len(cauce("runs", "--json", root=project.root).json("runs-list")) == 2
 
 

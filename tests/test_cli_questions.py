@@ -59,7 +59,7 @@ def test_diff_prints_what_is_different(project: Project, modelled: list[str]) ->
 def test_diff_of_data_shows_distances(project: Project) -> None:
     runs = [project.run(*modelling(rows)).result.run for rows in (10, 40)]
     text = cauce("diff", *runs, root=project.root).plain(project.folder, runs)
-    assert "data, split train: 10 rows before, 40 after" in text
+    assert "data of Measuring.statistics, split train: 10 rows before, 40 after" in text
     assert "size  0.7500" in text
     assert "5 → 20" in text
 

@@ -57,10 +57,9 @@ def test_processes_stay_between_nodes(context: InteractiveContext) -> None:
     source = Source()
     context.run(source)
     context.run(Doubler(source))
-    server = context._workers._current
+    (server,) = context._workers._servers.values()
     context.run(Doubler(source, factor=3))
-    assert server is not None
-    assert context._workers._current is server
+    assert list(context._workers._servers.values()) == [server]
     context.close()
     assert not server.alive
 

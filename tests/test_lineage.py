@@ -127,7 +127,7 @@ def test_an_execution_without_outputs_is_a_line_of_its_own(project: Project) -> 
     project.run(Source())
     store = project.store
     store.publish(store.register("fake", "manual", "look", "tests.Look", {}, {"seen": store.artifacts([1])}), ExecutionState.COMPLETE, {})
-    assert tree(store, 1, Direction.DOWN).splitlines()[1:] == ["└─ seen → look in run manual"]
+    assert tree(store, 1, Direction.DOWN).splitlines()[1:] == ["└─ seen → look by hand"]
 
 
 def test_a_removed_artifact_and_rows_are_told(tmp_path: Path) -> None:

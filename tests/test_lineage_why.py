@@ -57,7 +57,11 @@ def test_a_node_behind_a_block_leads_to_the_verdict(project: Project) -> None:
         "the run is blocked by Blocking",
         "It comes from Blocking: the largest number is 500, the limit is 100",
     )
-    assert why(project, "Blocking").question == "Why did Blocking block the run?"
+    blocking = why(project, "Blocking")
+    assert blocking.question == "Why did Blocking block the run?"
+    assert blocking.answer == ("the largest number is 500, the limit is 100", "It ran because it has not run before")
+    project.run(Halver(Blocking(Source(values=(600,)))))
+    assert why(project, "Halver").answer[1] == "It comes from Blocking: the largest number is 600, the limit is 100"
 
 
 def test_a_skipped_node_says_what_it_lacks(project: Project) -> None:
@@ -70,8 +74,9 @@ def test_a_skipped_node_says_what_it_lacks(project: Project) -> None:
 def test_a_run_says_how_it_ended_and_which_nodes_tell(project: Project) -> None:
     run = project.run(Halver(NearFailing(Source()), id="late")).result.run
     found = why(project, run[:12])
-    assert found.answer[0].startswith("It is failed: NearFailing failed: ")
-    assert {step.node: step.state for step in found.steps} == {"Source": "done", "NearFailing": "failed", "late": "not run"}
+    assert found.answer[0].startswith("It failed: NearFailing failed: ")
+    assert {step.node: step.state for step in found.steps} == {"Source": "done", "NearFailing": "failed"}
+    assert found.answer[-1] == "So late did not run."
     assert found.next == f"cauce why {run}/NearFailing"
 
 
@@ -109,7 +114,8 @@ def test_an_earlier_model_is_not_served_any_more(project: Project) -> None:
     project.run(*modelling(quality=0.95))
     models = project.store.all_artifacts("Model")
     found = why(project, str(models[0].id))
-    assert found.question == "Why was this model pushed, and is it not served now?"
+    assert found.question == "Why was this model pushed, and is not served any more?"
+    assert found.answer[0].startswith(f"It is not served now: {project.folder}/serving/fake/2 is (Model {models[1].id}), since 20")
     assert why(project, str(models[1].id)).answer[0].endswith("/serving/fake/2.")
 
 

@@ -13,6 +13,7 @@ from pipeline.driver import Driver, Prepared
 from pipeline.errors import DataError
 from pipeline.garbage import find_garbage, remove_garbage
 from pipeline.lineage import Direction, walk
+from pipeline.lineage.text import text_tree
 from pipeline.portions import Portion, shortened_names
 from tests.fakes import Numbers, Source, read, write
 from tests.project import Project, Ran
@@ -158,6 +159,19 @@ def test_lineage_of_a_reused_artifact_leads_to_the_execution_that_made_it(projec
     assert project.executions(first.result.run)["Summing"].id in up.executions
     down = walk(project.store, [second.result["source-3"].outputs["numbers"][0].id or 0], Direction.DOWN)
     assert second.result["Summing"].outputs["total"][0].id in down.artifacts
+
+
+def test_lineage_follows_a_portion_to_what_was_made_of_it_alone(project: Project) -> None:
+    project.run(Summing(parts((1,), (2,))))
+    second = project.run(Summing(parts((2,), (3,))))
+    sums, (total,) = ([artifact.id or 0 for artifact in second.result["Summing"].outputs[name]] for name in ("sums", "total"))
+    numbers = [second.result[f"source-{value}"].outputs["numbers"][0].id or 0 for value in (2, 3)]
+    down = walk(project.store, [numbers[1]], Direction.DOWN)
+    assert (sums[0] in down.artifacts, sums[1] in down.artifacts, total in down.artifacts) == (False, True, True)
+    assert set(walk(project.store, [sums[1]], Direction.UP).artifacts) == {sums[1], numbers[1]}
+    assert set(numbers) <= set(walk(project.store, [total], Direction.UP).artifacts)
+    tree = "\n".join(text_tree(walk(project.store, [total, sums[1]], Direction.UP)))
+    assert tree.count(f"FakeNumbers {numbers[0]} ") == 1
 
 
 def test_artifacts_that_left_the_window_are_garbage_and_those_in_it_stay(project: Project) -> None:

@@ -30,6 +30,8 @@ PIPE_WIDTH = 1_000
 """Width where the output is not a terminal: a row of a table is a line, whatever it holds."""
 
 SHOWN = 20
+_WHOLE = ("id", "run")
+"""Columns that no terminal breaks: people copy what stands there."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,11 @@ def console(*, stderr: bool = False) -> Console:
     )
 
 
+def terminal_width() -> int | None:
+    """Returns the width of the terminal; None where the output is none."""
+    return console().width if sys.stdout.isatty() else None
+
+
 def print_json(value: Any) -> None:
     """Prints a value as JSON on stdout."""
     click.echo(json.dumps(value, indent=2, default=str))
@@ -108,7 +115,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[RenderableType]], *, r
     """Returns a table without lines; the columns named in `right` are numbers. Without names it has no header."""
     made = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, show_header=any(columns))
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=column in _WHOLE)
     for row in rows:
         made.add_row(*row)
     return made

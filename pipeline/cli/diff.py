@@ -88,7 +88,10 @@ def _data(screen: Console, changes: Sequence[DataChange], *, everything: bool) -
             continue
         if not (change.differs or everything):
             continue
-        _title(screen, f"data, split {change.split}: {number(change.rows_before)} rows before, {number(change.rows_after)} after")
+        _title(
+            screen,
+            f"data of {change.source}, split {change.split}: {number(change.rows_before)} rows before, {number(change.rows_after)} after",
+        )
         shown = [feature for feature in change.features if feature.differs or everything]
         rows = [_feature(feature) for feature in (shown if everything else shown[:_FEATURES])]
         screen.print(table(["feature", *_DISTANCES, "most changed", "missing", "mean", "unique"], rows, right=_DISTANCES))
@@ -186,7 +189,7 @@ def _nodes(screen: Console, changes: Sequence[NodeChange]) -> None:
 
 
 def _state(facts: NodeFacts | None) -> str:
-    return "-" if facts is None else f"{facts.state}{f', {facts.verdict}' if facts.verdict else ''}"
+    return "-" if facts is None else f"{facts.state}{f', {facts.verdict}' if facts.verdict not in ('', facts.state) else ''}"
 
 
 def _time(facts: NodeFacts | None) -> str:

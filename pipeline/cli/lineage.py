@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from pipeline.cli.common import json_option, open_store, print_json, store_options
+from pipeline.cli.common import json_option, open_store, print_json, store_options, terminal_width
 from pipeline.errors import UsageError
 from pipeline.lineage.finding import find_roots
 from pipeline.lineage.formats import to_dot, to_mermaid
@@ -21,6 +22,7 @@ from pipeline.reports import artifact_as_json, shortened
 from pipeline.wording import size
 
 _TITLES = {Direction.UP: "made from", Direction.DOWN: "used for"}
+_NOTHING = {Direction.UP: "It is not known what it was made from.", Direction.DOWN: "Nothing was made from it."}
 _GRAPHS = {"dot": to_dot, "mermaid": to_mermaid}
 _DIGEST_WIDTH = 8
 _VALUE_WIDTH = 60
@@ -137,15 +139,18 @@ def export_lineage(
 
 
 def _print(walks: Sequence[Lineage]) -> None:
+    width = terminal_width()
     for number, found in enumerate(walks):
         title = _TITLES[found.direction] + ("" if found.executions else ": nothing")
-        lines = list(text_tree(found)) if found.executions or len(walks) == 1 else []
+        lines = list(text_tree(found, width=width)) if found.executions or len(walks) == 1 else []
         if found.direction is Direction.UP:
-            lines = [*_made_of(ingredients(found)), *lines]
+            lines = [*_made_of(ingredients(found), width), *lines]
         click.echo("\n".join([*([""] if number else []), *([title] if len(walks) > 1 else []), *lines]))
+        if len(walks) == 1 and not found.executions:
+            click.echo(_NOTHING[found.direction], err=True)
 
 
-def _made_of(made_of: Ingredients) -> list[str]:
+def _made_of(made_of: Ingredients, width: int | None) -> list[str]:
     """Returns what something was made of in a line each; nothing where the tree says it all."""
     if not (made_of.files or made_of.schemas or made_of.code):
         return []
@@ -161,7 +166,8 @@ def _made_of(made_of: Ingredients) -> list[str]:
     shown = []
     for place, (title, text) in enumerate(lines):
         repeated = place > 0 and lines[place - 1][0] == title
-        shown.append(f"{'' if repeated else title:<12}{text}")
+        line = f"{'' if repeated else title:<12}{text}"
+        shown += textwrap.wrap(line, width, subsequent_indent=" " * 12, break_on_hyphens=False) if width and len(line) > width else [line]
     return [*shown, ""]
 
 

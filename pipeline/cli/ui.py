@@ -45,13 +45,13 @@ def ui(port: int, host: str, names: tuple[str, ...], root: str | None, metadata:
         address = address_of(server, host, access)
 
         def started() -> None:
+            if access.token:
+                click.echo("Others can reach it. Who has the token sees all runs and artifacts; nothing is encrypted.", err=True)
+            click.echo("Ctrl-C stops it.", err=True)
             if as_json:
                 print_json({"address": address, "token": access.token})
             else:
                 click.echo(address)
-            if access.token:
-                click.echo("Others can reach it. Who has the token sees all runs and artifacts; nothing is encrypted.", err=True)
-            click.echo("Ctrl-C stops it.", err=True)
 
         serve(Site(opened.store, opened.storage, opened.settings.metadata_url), server, access, started)
 

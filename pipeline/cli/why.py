@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import click
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from pipeline.cli.common import console, json_option, open_store, print_json, store_options
 from pipeline.errors import UsageError
+from pipeline.lineage.explanation import Explanation, Step
 from pipeline.lineage.ledger import Ledger
-from pipeline.lineage.why import Explanation, Step
+from pipeline.records import MANUAL_RUN
 
+_PLAIN = ("it", "ran", "runs", "failed", "blocked the run")
+"""Roles that say no more than the state."""
 _STYLES = {"failed": "red", "blocked": "red", "cached": "cyan", "selected": "cyan", "done": "green"}
 
 
@@ -46,7 +50,7 @@ def _print(found: Explanation) -> None:
     screen = console()
     screen.print(Text(found.question, style="bold"))
     for line in found.answer:
-        screen.print(Text(f"  {line}"))
+        screen.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
     if len(found.steps) > 1 or any(step.verdict or step.error for step in found.steps):
         screen.print()
         for step in found.steps:
@@ -56,10 +60,12 @@ def _print(found: Explanation) -> None:
 
 def _print_step(screen: Console, step: Step) -> None:
     state = step.verdict or step.state
-    title = Text.assemble((step.node, "bold"), "  ", (state, _STYLES.get(step.state, "")), f"  in run {step.run}")
-    if step.role not in ("it", state) and not step.role.startswith("decided"):
+    by = "  by hand" if step.run == MANUAL_RUN else f"  in run {step.run}"
+    title = Text.assemble((step.node, "bold"), "  ", (state, _STYLES.get(step.state, "")), by)
+    if step.role not in _PLAIN and not step.role.startswith(("decided", "was ")):
         title.append(f"  ({step.role})", style="dim")
     screen.print(title)
-    for reason in (*step.verdict_reasons, *([step.error] if step.error else ()), *step.reasons):
+    decided = (*step.verdict_reasons, *([step.error] if step.error else ()))
+    for reason in dict.fromkeys((*decided, *step.reasons)):
         for line in reason.splitlines():
-            screen.print(Text(f"  {line}", style="" if reason in step.verdict_reasons or reason == step.error else "dim"))
+            screen.print(Padding(Text(line, style="" if reason in decided else "dim"), (0, 0, 0, 2), expand=False))

@@ -13,6 +13,7 @@ Reads the metadata store and the summaries beside the payloads; changes nothing 
 """
 
 from pipeline.lineage.comparison import Comparison
+from pipeline.lineage.explanation import Explanation, Step
 from pipeline.lineage.finding import Found
 from pipeline.lineage.formats import to_dot
 from pipeline.lineage.graph import LIMIT, Direction, Lineage, producers, walk
@@ -21,7 +22,6 @@ from pipeline.lineage.search import Hit
 from pipeline.lineage.serving import ModelVersion
 from pipeline.lineage.tables import Row, Table
 from pipeline.lineage.text import text_tree
-from pipeline.lineage.why import Explanation, Step
 
 __all__ = [
     "LIMIT",

@@ -1,8 +1,8 @@
 """Finds runs, nodes, executions and artifacts by what a person types: an id or the start of one, `latest`, a node, a path.
 
-An artifact is a number, its name, `latest:TYPE`, `span:3`, the path of a file in it, of a served model, or of an input file that it was
-read from. A run is its id, the start of one, or `latest`. A node is its name (of the latest run that has it) or `RUN/NODE`. An
-execution is `execution:12`.
+An artifact is a number, its name, `latest:TYPE`, `span:3`, the path of a file in it, of a served model (of the folder of all versions:
+what it serves now), or of an input file that it was read from. A run is its id, the start of one, or `latest`. A node is its name (of
+the latest run that has it) or `RUN/NODE`. An execution is `execution:12`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipeline.errors import UsageError, did_you_mean
 from pipeline.lineage.graph import producers
 from pipeline.metadata import MetadataStore, redacted
 from pipeline.records import EventKind, Execution, Run
-from pipeline.reports import NodeReport, input_files, nodes_of_run
+from pipeline.reports import NodeReport, files_read, nodes_of_run
 
 LATEST, SPAN, EXECUTION = "latest:", "span:", "execution:"
 NO_RUNS = "Start one: cauce run PATH. If there is one elsewhere, go to its project's folder, or name its root: --root DIR"
@@ -249,17 +249,23 @@ def _at(store: MetadataStore, path: Path) -> Artifact:
     if read is not None:
         return read
     versions = sorted((folder.parents[1] for folder in path.glob(f"*/{SERVED_FILE}")), key=lambda folder: folder.name.rjust(20))
-    hint = f"Name a version, for example {versions[-1]}." if versions else OTHER_STORE
-    raise UsageError(f"{path} belongs to no artifact of this metadata store.", hint=hint)
+    if versions:
+        return _served(store, versions[-1] / SERVED_FILE)
+    raise UsageError(f"{path} belongs to no artifact of this metadata store.", hint=OTHER_STORE)
 
 
 def _read_from(store: MetadataStore, path: Path) -> Artifact | None:
     """Returns the newest examples that were read from an input file, or from a file of a folder."""
     written = json.dumps(str(path))[1:-1]
-    for execution in reversed(store.executions(store.columns().holding("execution", "parameters", written))):
-        read = [Path(file.path) for file in input_files(execution).values()]
-        if execution.state.succeeded and any(file == path or path in file.parents for file in read):
-            return next(iter(artifact for group in store.outputs_of(execution.id).values() for artifact in group), None)
+    columns = store.columns()
+    holding = {id for name in ("parameters", "portion_parameters") for id in columns.holding("execution", name, written)}
+    for execution in reversed(store.executions(sorted(holding))):
+        if not execution.state.succeeded:
+            continue
+        for event in sorted(store.events_of_executions([execution.id]), key=lambda event: event.index):
+            read = [Path(file.path) for file in files_read(execution, event).values()] if event.kind is EventKind.OUTPUT else []
+            if any(file == path or path in file.parents for file in read):
+                return next(iter(store.artifacts([event.artifact])), None)
     return None
 
 

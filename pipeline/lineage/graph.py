@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import itertools
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -106,22 +107,35 @@ def producers(store: MetadataStore, artifacts: Iterable[int]) -> dict[int, Event
     return found
 
 
+def belongs(execution: Execution, used: Event, made: Event) -> bool:
+    """Returns whether an execution made one artifact of another: where its work falls into portions, both must be of one portion."""
+    portioned = json.loads(str(execution.properties.get("portioned") or "{}"))
+    apart = used.key in portioned.get("inputs", ()) and made.key in portioned.get("outputs", ())
+    return not apart or used.index == made.index
+
+
 def _walk_up(store: MetadataStore, lineage: Lineage, limit: int | None, depth: int | None) -> None:
     seen = set(lineage.roots)
     waiting = list(lineage.roots)
+    inputs: dict[int, list[Event]] = defaultdict(list)
+    edges: dict[Event, None] = {}
     for generation in itertools.count():
         origins = producers(store, waiting)
         if generation == depth:
             _stop(lineage, [event for event in origins.values() if event.execution not in lineage.executions])
         if generation == depth or not waiting:
-            return
+            break
         new = _admitted(lineage, (event.execution for event in origins.values()), limit)
         lineage.executions |= {execution.id: execution for execution in store.executions(new)}
-        lineage.events += [event for event in origins.values() if event.execution in lineage.executions]
-        inputs = [event for event in store.events_of_executions(new) if event.kind is EventKind.INPUT]
-        lineage.events += inputs
-        waiting = [id for id in dict.fromkeys(event.artifact for event in inputs) if id not in seen]
+        for event in store.events_of_executions(new):
+            if event.kind is EventKind.INPUT:
+                inputs[event.execution].append(event)
+        made = [event for event in origins.values() if event.execution in lineage.executions]
+        used = [use for event in made for use in inputs[event.execution] if belongs(lineage.executions[event.execution], use, event)]
+        edges |= dict.fromkeys((*made, *used))
+        waiting = [id for id in dict.fromkeys(event.artifact for event in used) if id not in seen]
         seen.update(waiting)
+    lineage.events = list(edges)
 
 
 def _walk_down(store: MetadataStore, lineage: Lineage, limit: int | None, depth: int | None) -> None:
@@ -144,14 +158,19 @@ def _walk_down(store: MetadataStore, lineage: Lineage, limit: int | None, depth:
             _stop(lineage, [event for event in uses if event.execution in working])
         if generation == depth or not uses:
             break
-        users = [user for user in store.executions(_admitted(lineage, (event.execution for event in uses), limit)) if user.state.succeeded]
+        by_user: dict[int, list[Event]] = defaultdict(list)
+        for use in uses:
+            by_user[use.execution].append(use)
+        again = [id for id in by_user if "portioned" in (lineage.executions[id].properties if id in lineage.executions else ())]
+        users = [user for user in store.executions([*_admitted(lineage, by_user, limit), *again]) if user.state.succeeded]
         made: dict[int, list[Event]] = defaultdict(list)
         for event in store.events_of_executions(user.id for user in users):
             if event.kind is EventKind.OUTPUT:
                 made[event.execution].append(event)
         waiting = []
         for user in sorted(users, key=lambda user: (user.state is ExecutionState.CACHED, user.id)):
-            reached = [event for event in made[user.id] if event.execution < since.get(event.artifact, event.execution + 1)]
+            own = [event for event in made[user.id] if any(belongs(user, use, event) for use in by_user[user.id])]
+            reached = [event for event in own if event.execution < since.get(event.artifact, event.execution + 1)]
             if reached or not (made[user.id] or user.state is ExecutionState.CACHED):
                 lineage.executions[user.id] = user
                 since |= {event.artifact: event.execution for event in reached}

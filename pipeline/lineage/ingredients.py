@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.artifacts import Artifact
-from pipeline.lineage.graph import Lineage
-from pipeline.records import EventKind, Execution
-from pipeline.reports import InputFile, artifact_as_json, code_of, input_files, libraries_of
+from pipeline.lineage.graph import Lineage, belongs
+from pipeline.records import Event, EventKind, Execution
+from pipeline.reports import InputFile, artifact_as_json, code_of, files_read, input_files, libraries_of
 
 _BASELINE = "baseline"
 
@@ -73,7 +73,8 @@ def ingredients(lineage: Lineage) -> Ingredients:
     made = {event.artifact: event.execution for event in lineage.events if event.kind.is_output and event.execution in near}
     first = {artifact for artifact, execution in made.items() if execution not in inputs}
     known = [lineage.artifacts[id] for id in sorted(made)]
-    files = {file.path: file for execution in executions for file in input_files(execution).values()}
+    outputs = [event for event in lineage.events if event.kind.is_output and event.execution in near]
+    files = {file.path: file for event in outputs for file in files_read(lineage.executions[event.execution], event).values()}
     return Ingredients(
         tuple(artifact for artifact in known if artifact.type_name == "Examples" and artifact.id in first),
         tuple(files[path] for path in sorted(files)),
@@ -91,18 +92,20 @@ def ingredients(lineage: Lineage) -> Ingredients:
 
 def _making(lineage: Lineage) -> set[int]:
     """Returns the executions from which a way leads to the roots that is not a comparison with a baseline."""
-    origin = {event.artifact: event.execution for event in lineage.events if event.kind.is_output}
-    inputs: dict[int, list[int]] = defaultdict(list)
+    origin = {event.artifact: event for event in lineage.events if event.kind.is_output}
+    inputs: dict[int, list[Event]] = defaultdict(list)
     for event in lineage.events:
         if event.kind is EventKind.INPUT and not event.key.startswith(_BASELINE):
-            inputs[event.execution].append(event.artifact)
+            inputs[event.execution].append(event)
     found: set[int] = set()
-    waiting = list(lineage.roots)
+    waiting, seen = list(lineage.roots), set(lineage.roots)
     while waiting:
-        execution = origin.get(waiting.pop())
-        if execution is not None and execution not in found:
-            found.add(execution)
-            waiting += inputs[execution]
+        made = origin.get(waiting.pop())
+        if made is not None:
+            found.add(made.execution)
+            new = [use.artifact for use in inputs[made.execution] if belongs(lineage.executions[made.execution], use, made)]
+            waiting += [artifact for artifact in new if artifact not in seen]
+            seen.update(new)
     return found
 
 

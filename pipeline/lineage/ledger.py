@@ -12,12 +12,13 @@ from pipeline.artifacts import Artifact
 from pipeline.config import load_settings
 from pipeline.errors import UsageError
 from pipeline.lineage.comparison import Comparison, Side, compare, side_of_artifact, side_of_run
+from pipeline.lineage.explanation import Explanation
 from pipeline.lineage.finding import Found, find, find_artifact, find_roots, find_run
 from pipeline.lineage.graph import LIMIT, Direction, Lineage, walk
 from pipeline.lineage.search import Hit, search
 from pipeline.lineage.serving import ModelVersion, model_versions, served_now
 from pipeline.lineage.tables import Question, Source, Table, Tables
-from pipeline.lineage.why import Explanation, explain
+from pipeline.lineage.why import explain
 from pipeline.metadata import EMPTY, MetadataStore
 from pipeline.records import Run
 from pipeline.reports import NodeReport, nodes_of_run

@@ -103,8 +103,9 @@ def served_now(store: MetadataStore, lineage: Lineage) -> dict[int, tuple[str, .
     pushed there.
     """
     found: dict[int, list[str]] = defaultdict(list)
-    pushed = [artifact for artifact in lineage.artifacts.values() if artifact.type_name == "PushedModel"]
-    for folder in _destinations(pushed):
+    known = lineage.artifacts.values()
+    pushed = [artifact for artifact in known if artifact.type_name == "PushedModel"]
+    for folder in destinations_of(store) if any(artifact.type_name == "Model" for artifact in known) else _destinations(pushed):
         versions = serving().versions(folder)
         served = versions[-1] if versions else None
         if served is None:

@@ -6,25 +6,24 @@ What is told was decided when it happened and stands in the metadata store; noth
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-from pipeline.artifacts import Artifact, ArtifactState
-from pipeline.display import grid, paragraph, titled
+from pipeline.artifacts import Artifact
+from pipeline.lineage.explanation import Explanation, Step, sentences, step_of
 from pipeline.lineage.finding import Found, find_node
-from pipeline.lineage.graph import Direction, producers, walk
-from pipeline.lineage.serving import served_now
+from pipeline.lineage.why_model import explain_model, model_of, origin_of
 from pipeline.metadata import MetadataStore
 from pipeline.outcome import NodeState
-from pipeline.records import EventKind, Execution, ExecutionState, Run, RunState
-from pipeline.reports import RUNNING, NodeReport, node_state, nodes_of_run
+from pipeline.records import SKIPPED, Execution, Run, RunState
+from pipeline.reports import RUNNING, NodeReport, nodes_of_run
+from pipeline.resolution import WAS_SKIPPED
 
 _CHANGED_INPUT = re.compile(r"\binput (\w+) (?:changed|is new|is gone)")
 _NAMED_NODE = re.compile(r"^(?:the run is blocked by )?([\w-]+)")
-_GOOD = ("valid", "blessed", "pushed")
+_UNTOLD = ("valid", "blessed", "pushed", "retrain", "evaluated", SKIPPED)
+"""Verdicts that are no news where somebody asks why a run ended as it did."""
 _SETTLED = (NodeState.DONE.value, NodeState.CACHED.value, NodeState.SELECTED.value)
 _QUESTIONS = {
     NodeState.DONE.value: "Why did {} run?",
@@ -38,98 +37,13 @@ _QUESTIONS = {
     RUNNING: "Why does {} run?",
     "waits": "Why has {} not begun?",
 }
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a node did and decided, and how that bears on the question.
-
-    Attributes:
-        role: How, in a few words: `made it`, `judged it`, `pushed it`, `because of`, ...
-        node: Id of the node.
-        run: Id of the run.
-        state: `done`, `cached`, `failed`, ...
-        reasons: Why it ran, was reused, skipped or not run.
-        verdict: What it decided; empty if it decides nothing.
-        verdict_reasons: Why it decided so.
-        error: What went wrong; empty if nothing did.
-        execution: Number of its execution; None if it has none.
-        outputs: Numbers of the artifacts that came of it.
-        log: Path of its log file; empty without one.
-    """
-
-    role: str
-    node: str
-    run: str
-    state: str
-    reasons: tuple[str, ...] = ()
-    verdict: str = ""
-    verdict_reasons: tuple[str, ...] = ()
-    error: str = ""
-    execution: int | None = None
-    outputs: tuple[int, ...] = ()
-    log: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        """Returns it as `schemas/cli/why.json` describes it."""
-        return {
-            "role": self.role,
-            "node": self.node,
-            "run": self.run,
-            "state": self.state,
-            "reasons": list(self.reasons),
-            "verdict": {"kind": self.verdict, "reasons": list(self.verdict_reasons)} if self.verdict else None,
-            "error": self.error or None,
-            "execution": self.execution,
-            "outputs": list(self.outputs),
-            "log": self.log,
-        }
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """An answer.
-
-    Attributes:
-        subject: What was asked about: `Model 7`, `run 20260131-2359`, `Trainer in run 20260131-2359`.
-        question: The question that the subject raises.
-        answer: The answer, a sentence each; the first says it all.
-        steps: The chain of decisions: for a model from its making to its push, for a node from it back to the causes.
-        next: The next command to type.
-    """
-
-    subject: str
-    question: str
-    answer: tuple[str, ...]
-    steps: tuple[Step, ...]
-    next: str
-
-    def _repr_html_(self) -> str:
-        rows = [
-            (
-                step.node,
-                step.run,
-                step.verdict or step.state,
-                _sentences((*step.verdict_reasons, *filter(None, [step.error]), *step.reasons)),
-            )
-            for step in self.steps
-        ]
-        return titled(self.question, *map(paragraph, self.answer), grid(["node", "run", "", "because"], rows))
-
-    def as_json(self) -> dict[str, Any]:
-        """Returns it as `schemas/cli/why.json` describes it."""
-        return {
-            "subject": self.subject,
-            "question": self.question,
-            "answer": list(self.answer),
-            "steps": [step.as_json() for step in self.steps],
-            "next": self.next,
-        }
-
-
-def _sentences(texts: Iterable[str]) -> str:
-    """Returns sentences as one."""
-    return "; ".join(text.removesuffix(".") for text in texts)
+_ENDS = {
+    RunState.RUNNING: "It goes on",
+    RunState.DONE: "It is done",
+    RunState.FAILED: "It failed",
+    RunState.BLOCKED: "It was blocked",
+    RunState.INTERRUPTED: "It was interrupted",
+}
 
 
 def explain(store: MetadataStore, found: Found) -> Explanation:
@@ -141,11 +55,6 @@ def explain(store: MetadataStore, found: Found) -> Explanation:
     if found.run is None:
         raise ValueError("Expected something that was found.")
     return _run(store, found.run) if found.node is None else _node(store, found.run, found.node)
-
-
-def why_run(store: MetadataStore, run: Run) -> Explanation:
-    """Returns why a run ended as it did."""
-    return _run(store, run)
 
 
 @dataclass(frozen=True)
@@ -169,7 +78,7 @@ class _Nodes:
         outputs = tuple(id for ids in (node.outputs or {}).values() for id in ids)
         if known is None:
             return Step(role, node.id, self.run.id, node.state, node.reasons)
-        return _step(known, role, outputs)
+        return step_of(known, role, outputs)
 
     def causes(self, node: NodeReport) -> list[NodeReport]:
         """Returns the nodes of the run because of which a node ran, was skipped or did not run."""
@@ -189,7 +98,8 @@ class _Nodes:
         while waiting:
             node, role = waiting.pop(0)
             steps.append(self.step(node, role))
-            for cause in self.causes(node):
+            settled = node is not first and node.state in (NodeState.BLOCKED.value, NodeState.FAILED.value)
+            for cause in () if settled else self.causes(node):
                 if cause.id not in seen:
                     seen.add(cause.id)
                     waiting.append((cause, f"because of it {node.id} {_past(node.state)}"))
@@ -197,42 +107,31 @@ class _Nodes:
 
 
 def _past(state: str) -> str:
-    return {NodeState.DONE.value: "ran", RUNNING: "runs", NodeState.FAILED.value: "ran"}.get(state, f"was {state}")
-
-
-def _step(execution: Execution, role: str, outputs: Sequence[int] = ()) -> Step:
-    skipped = execution.state is ExecutionState.CANCELED
-    return Step(
-        role,
-        execution.node,
-        execution.run,
-        node_state(execution),
-        execution.reasons,
-        "" if skipped else execution.verdict,
-        () if skipped else execution.verdict_reasons,
-        execution.error,
-        execution.id,
-        tuple(outputs),
-        execution.log,
-    )
+    told = {NodeState.DONE.value: "ran", NodeState.FAILED.value: "failed", NodeState.BLOCKED.value: "blocked the run"}
+    return told.get(state) or {RUNNING: "runs", NodeState.NOT_RUN.value: "did not run", "waits": "waits"}.get(state, f"was {state}")
 
 
 def _run(store: MetadataStore, run: Run) -> Explanation:
     nodes = _Nodes(store, run)
     telling = [node for node in nodes.by_id.values() if _tells(node)]
-    steps = tuple(nodes.step(node, _role(node)) for node in telling)
-    answer = [f"It {'goes on' if run.state is RunState.RUNNING else f'is {run.state.value}'}{f': {run.reason}' if run.reason else '.'}"]
-    verdicts = [node for node in telling if node.execution and node.execution.verdict and node.execution.verdict not in _GOOD]
-    answer += [f"{node.id}: {node.execution.verdict}: {_sentences(node.execution.verdict_reasons)}" for node in verdicts if node.execution]
-    failed = next((node for node in telling if node.state == NodeState.FAILED.value), None)
+    left = [node for node in nodes.by_id.values() if node.state == NodeState.NOT_RUN.value]
+    verdicts = [node for node in telling if node.execution and node.execution.verdict and node.execution.verdict not in _UNTOLD]
+    answer = [f"{_ENDS[run.state]}{f': {run.reason}' if run.reason else '.'}"]
+    told = [(f"{node.id}: {node.execution.verdict}", sentences(node.execution.verdict_reasons)) for node in verdicts if node.execution]
+    answer += [f"{decided}: {reasons}" for decided, reasons in told if reasons.split("; ")[0] not in run.reason]
+    answer += [f"So {', '.join(node.id for node in left)} did not run."] if left else []
+    failed = next((node for node in telling if node.state in (NodeState.FAILED.value, NodeState.BLOCKED.value)), None)
     following = f"cauce why {run.id}/{(failed or verdicts[0]).id}" if failed or verdicts else f"cauce runs show {run.id}"
-    return Explanation(f"run {run.id}", f"Why did run {run.id} of {run.pipeline} end as it did?", tuple(answer), steps, following)
+    ended = "did run {} of {} end as it did?" if run.state is not RunState.RUNNING else "does run {} of {} go on?"
+    question = f"Why {ended}".format(run.id, run.pipeline)
+    return Explanation(f"run {run.id}", question, tuple(answer), tuple(nodes.step(node, _role(node)) for node in telling), following)
 
 
 def _tells(node: NodeReport) -> bool:
-    """Returns whether a node bears on how its run ended: it worked, decided, failed, or could not run."""
-    known = node.execution
-    return node.state not in (NodeState.CACHED.value, NodeState.SELECTED.value) or bool(known and known.verdict)
+    """Returns whether a node bears on how its run ended: it worked, decided, failed, or was left out by its own reason."""
+    if node.state in (NodeState.NOT_RUN.value, "waits") or (node.state == NodeState.SKIPPED.value and WAS_SKIPPED in "".join(node.reasons)):
+        return False
+    return node.state not in (NodeState.CACHED.value, NodeState.SELECTED.value) or bool(node.execution and node.execution.verdict)
 
 
 def _role(node: NodeReport) -> str:
@@ -245,21 +144,28 @@ def _node(store: MetadataStore, run: Run, node: NodeReport) -> Explanation:
     steps = nodes.chain(node)
     known = node.execution
     if node.state == NodeState.CACHED.value and known is not None:
-        steps += [_step(origin, "made what was reused") for origin in store.executions([int(known.properties.get("cached_from", 0))])]
+        steps += [step_of(origin, "made what was reused") for origin in store.executions([int(known.properties.get("cached_from", 0))])]
     question = _QUESTIONS.get(node.state, "Why is {} as it is?").format(node.id)
     return Explanation(f"{node.id} in run {run.id}", question, _answer(node, steps), tuple(steps), _next(run, node))
 
 
+def _unsaid(node: NodeReport) -> str:
+    return "the nodes that it needs are not done yet" if node.state == "waits" else "no reason is recorded"
+
+
 def _answer(node: NodeReport, steps: Sequence[Step]) -> tuple[str, ...]:
     known = node.execution
-    told = [known.error.splitlines()[0]] if known is not None and known.error else [_sentences(node.reasons) or "no reason is recorded"]
+    blocked = known is not None and node.state == NodeState.BLOCKED.value
+    told = [known.error.splitlines()[0]] if known is not None and known.error else [sentences(node.reasons) or _unsaid(node)]
+    if known is not None and blocked:
+        told = [sentences(known.verdict_reasons), f"It ran because {told[0]}"]
     root = steps[-1] if len(steps) > 1 and steps[-1].role.startswith("because") else None
     if root is not None and (root.reasons or root.error):
         told.append(
-            f"It comes from {root.node}: {root.error.splitlines()[0] if root.error else _sentences(root.verdict_reasons or root.reasons)}"
+            f"It comes from {root.node}: {root.error.splitlines()[0] if root.error else sentences(root.verdict_reasons or root.reasons)}"
         )
-    if known is not None and known.verdict and node.state != NodeState.SKIPPED.value:
-        told.append(f"It decided: {known.verdict}: {_sentences(known.verdict_reasons)}")
+    if known is not None and known.verdict and not blocked and node.state != NodeState.SKIPPED.value:
+        told.append(f"It decided: {known.verdict}: {sentences(known.verdict_reasons)}")
     return tuple(told)
 
 
@@ -279,110 +185,23 @@ def _execution(store: MetadataStore, execution: Execution) -> Explanation:
     node = find_node(store, run, execution.node) if run is not None else None
     if run is not None and node is not None and node.execution is not None and node.execution.id == execution.id:
         return _node(store, run, node)
-    step = _step(execution, "it", [event.artifact for event in store.events_of_executions([execution.id]) if event.kind.is_output])
+    step = step_of(execution, "it", [event.artifact for event in store.events_of_executions([execution.id]) if event.kind.is_output])
     question = _QUESTIONS.get(step.state, "Why is {} as it is?").format(execution.node)
-    told = _sentences(execution.reasons) or execution.error or "no reason is recorded"
+    told = sentences(execution.reasons) or execution.error or "no reason is recorded"
     return Explanation(f"execution {execution.id}", question, (told,), (step,), f"cauce runs show {execution.run}")
 
 
 def _artifact(store: MetadataStore, artifact: Artifact) -> Explanation:
-    model = _model_of(store, artifact)
+    model = model_of(store, artifact)
     if model is not None:
-        return _model(store, model, artifact)
+        return explain_model(store, model, artifact)
     name = f"{artifact.type_name} {artifact.id}"
-    origin = _origin(store, artifact)
+    origin = origin_of(store, artifact)
     if origin is None:
         return Explanation(
             name, f"Why is there {name}?", ("Nothing is known of how it was made.",), (), f"cauce artifacts show {artifact.id}"
         )
     explanation = _execution(store, origin)
-    verdict = f"{origin.node} decided: {origin.verdict}: {_sentences(origin.verdict_reasons)}" if origin.verdict else ""
-    answer = (f"{origin.node} made it in run {origin.run}: {_sentences(origin.reasons)}", *([verdict] if verdict else []))
+    verdict = f"{origin.node} decided: {origin.verdict}: {sentences(origin.verdict_reasons)}" if origin.verdict else ""
+    answer = (f"{origin.node} made it in run {origin.run}: {sentences(origin.reasons)}", *([verdict] if verdict else []))
     return Explanation(name, f"Why is there {name}?", answer, explanation.steps, f"cauce lineage {artifact.id}")
-
-
-def _model_of(store: MetadataStore, artifact: Artifact) -> Artifact | None:
-    """Returns the model that an artifact is, or that it judges or is a copy of; None for all other artifacts."""
-    if artifact.type_name == "Model":
-        return artifact
-    if artifact.type_name not in ("PushedModel", "ModelBlessing", "ModelEvaluation"):
-        return None
-    origin = producers(store, [artifact.id or 0]).get(artifact.id or 0)
-    inputs = store.inputs_of(origin.execution).get("model", ()) if origin is not None else ()
-    return next((used for used in inputs if used.type_name == "Model"), None)
-
-
-def _origin(store: MetadataStore, artifact: Artifact) -> Execution | None:
-    event = producers(store, [artifact.id or 0]).get(artifact.id or 0)
-    return next(iter(store.executions([event.execution])), None) if event is not None else None
-
-
-def _model(store: MetadataStore, model: Artifact, asked: Artifact) -> Explanation:
-    """Explains what became of a model: what it was trained because of, how it was judged, whether it was pushed and is served."""
-    origin = _origin(store, model)
-    outputs = _outputs(store, uses := _decisions(store, model))
-    steps = [_step(origin, "made it", [model.id or 0])] if origin is not None else []
-    steps += [_step(use, _bearing(use), outputs[use.id]) for use in uses]
-    judged = [use for use in uses if use.verdict in ("blessed", "not blessed")]
-    pushed = [use for use in uses if use.verdict in ("pushed", "not pushed")]
-    served = served_now(store, walk(store, [model.id or 0], Direction.DOWN)).get(model.id or 0, ())
-    answer = [f"It is served now at {', '.join(served)}."] if served else []
-    answer += [f"{last[-1].node}: {last[-1].verdict}: {_sentences(last[-1].verdict_reasons)}" for last in (pushed, judged) if last]
-    answer += [_unjudged(store, model, origin)] if not uses else []
-    answer += [f"{origin.node} made it in run {origin.run}: {_sentences(origin.reasons)}"] if origin is not None else []
-    name = f"{asked.type_name} {asked.id}" + (f" (of Model {model.id})" if asked is not model else "")
-    return Explanation(
-        name,
-        _model_question(judged, pushed, served),
-        tuple(filter(None, answer)),
-        tuple(steps),
-        _next_of_model(store, model, judged, served),
-    )
-
-
-def _model_question(judged: Sequence[Execution], pushed: Sequence[Execution], served: Sequence[str]) -> str:
-    if served:
-        return "Why is this model served?"
-    if pushed and pushed[-1].verdict == "pushed":
-        return "Why was this model pushed, and is it not served now?"
-    if judged and judged[-1].verdict == "not blessed":
-        return "Why was this model not blessed?"
-    return "Why was this model not pushed?"
-
-
-def _next_of_model(store: MetadataStore, model: Artifact, judged: Sequence[Execution], served: Sequence[str]) -> str:
-    if judged and not served:
-        made = store.artifacts(event.artifact for event in store.events_of_executions([judged[-1].id]) if event.kind.is_output)
-        blessing = next((artifact for artifact in made if artifact.type_name == "ModelBlessing"), None)
-        if blessing is not None and blessing.state is ArtifactState.LIVE:
-            return f"cauce artifacts show {blessing.id}"
-    return f"cauce lineage {model.id}"
-
-
-def _unjudged(store: MetadataStore, model: Artifact, origin: Execution | None) -> str:
-    """Says why nothing has judged a model: how its run ended."""
-    run = next((run for run in store.runs() if origin is not None and run.id == origin.run), None)
-    if run is None or run.state is RunState.DONE:
-        return "Nothing has judged or pushed it."
-    return f"Nothing has judged or pushed it: its run is {run.state.value}{f' ({run.reason})' if run.reason else ''}."
-
-
-def _decisions(store: MetadataStore, model: Artifact) -> list[Execution]:
-    """Returns the executions that decided about a model, oldest first; those that only repeat an earlier decision are left out."""
-    used = [event for event in store.events_of_artifacts([model.id or 0]) if event.kind is EventKind.INPUT and event.key == "model"]
-    found = store.executions(event.execution for event in used)
-    known = [use for use in found if use.state is not ExecutionState.CACHED and (use.verdict or use.error)]
-    return sorted(known, key=lambda use: use.id)
-
-
-def _bearing(use: Execution) -> str:
-    roles = {"blessed": "judged it", "not blessed": "judged it", "pushed": "pushed it", "not pushed": "refused it"}
-    return roles.get(use.verdict, "failed over it" if use.error else f"decided: {use.verdict}")
-
-
-def _outputs(store: MetadataStore, executions: Iterable[Execution]) -> Mapping[int, list[int]]:
-    found: dict[int, list[int]] = defaultdict(list)
-    for event in store.events_of_executions(execution.id for execution in executions):
-        if event.kind.is_output:
-            found[event.execution].append(event.artifact)
-    return found

@@ -6,6 +6,7 @@ import dataclasses
 import enum
 import json
 import math
+import re
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -45,6 +46,7 @@ def environment(undefined: type[Undefined] = StrictUndefined) -> Environment:
     )
     made.filters |= {
         "ago": ago,
+        "better": better,
         "clock": clock,
         "counted": counted,
         "difference": difference,
@@ -55,6 +57,7 @@ def environment(undefined: type[Undefined] = StrictUndefined) -> Environment:
         "number": number,
         "path": lambda text: quote(str(text), safe="/"),
         "percent": percent,
+        "plain": plain,
         "segment": segment,
         "short": shortened,
         "short_name": short_name,
@@ -122,6 +125,13 @@ def number(value: object) -> str:
     return f"{value:,.0f}" if 1e6 <= abs(value) < 1e12 else f"{value:.3g}"
 
 
+def plain(value: object) -> str:
+    """Returns a value, or several, as a person writes them: words as they are, numbers in few digits."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(plain, value))
+    return value if isinstance(value, str) else number(value)
+
+
 def fixed(value: object) -> str:
     """Returns a number as a column of metrics shows it: `0.9650`, with as many digits in each row."""
     return f"{value:.4f}" if isinstance(value, float) and abs(value) < 1000 else number(value)
@@ -131,6 +141,32 @@ def difference(value: float) -> str:
     """Returns a difference with its sign: `+0.0046`, `0`."""
     sign = "+" if value > 0 else MINUS if value < 0 else ""
     return f"{sign}{fixed(abs(float(value)))}" if value else "0"
+
+
+_LOWER = ("error", "loss", "divergence", "false_positive", "false_negative")
+_HIGHER = (
+    "accuracy",
+    "auc",
+    "precision",
+    "recall",
+    "f1",
+    "r2",
+    "sensitivity",
+    "specificity",
+    "predictive_value",
+    "true_positive",
+    "kappa",
+    "ndcg",
+)
+
+
+def better(metric: str, change: float) -> str:
+    """Returns what a change of a metric is: `better`, `worse`, `same`, or `other` where neither way is better by its name."""
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", metric.partition(" ")[0]).lower()
+    if not change:
+        return "same"
+    way = -1 if any(word in name for word in _LOWER) else 1 if any(word in name for word in _HIGHER) else 0
+    return "other" if not way else "better" if change * way > 0 else "worse"
 
 
 def percent(share: float | None) -> str:

@@ -46,7 +46,11 @@ class Watched:
     def assert_quiet(self, base: str) -> None:
         """Checks that nothing was complained about and no other host asked."""
         assert self.complaints == []
-        assert [url for url in self.requests if not url.startswith((base, "data:"))] == []
+        assert self.asked_beside(base) == []
+
+    def asked_beside(self, *known: str) -> list[str]:
+        """Returns what it asked for at other addresses than those that begin like these."""
+        return [url for url in self.requests if not url.startswith((*known, "data:"))]
 
 
 @contextlib.contextmanager

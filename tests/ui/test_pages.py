@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -51,6 +52,7 @@ def test_every_page_is_whole_harmless_and_has_a_json_twin(showcase: Showcase, cl
         assert answer.status_code == 200, address
         scan = Scan(answer.text)
         assert scan.harm() == [], address
+        assert re.findall("&amp;(?:lt|gt|quot|amp|#\\d+);", answer.text) == [], f"{address}: escaped twice"
         assert answer.text.rstrip().endswith("</html>")
         (twin,) = [
             attributes["href"] for tag, attributes in scan.elements if tag == "link" and attributes.get("type") == "application/json"

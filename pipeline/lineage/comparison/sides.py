@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.artifacts import Artifact
 from pipeline.lineage.graph import Direction, walk
 from pipeline.metadata import MetadataStore
-from pipeline.records import Event, Execution, ExecutionState, Run
+from pipeline.records import Event, EventKind, Execution, ExecutionState, Run
 from pipeline.reports import timestamp
 from pipeline.resolution import latest_by_node
 
@@ -91,7 +91,10 @@ def side_of_artifact(store: MetadataStore, artifact: Artifact) -> Side:
 
 
 def _readers(store: MetadataStore, artifacts: Mapping[int, Artifact], made: Iterable[Execution]) -> list[Execution]:
-    """Returns the executions beside the way that made statistics of its examples, or evaluated its models."""
+    """Returns the executions beside the way that made statistics of its examples, or evaluated its models.
+
+    Those that took more than was on the way, such as the statistics of a later window, come first: a later one of the node counts.
+    """
     known = {execution.id for execution in made}
     types = {id: artifact.type_name for id, artifact in artifacts.items() if artifact.type_name in _MEASURED}
     used: dict[int, set[str]] = defaultdict(set)
@@ -103,7 +106,11 @@ def _readers(store: MetadataStore, artifacts: Mapping[int, Artifact], made: Iter
     events = [event for event in store.events_of_executions(uses) if event.kind.is_output]
     results = {artifact.id: artifact.type_name for artifact in store.artifacts(event.artifact for event in events)}
     wanted = {event.execution for event in events if results.get(event.artifact) in used[event.execution]}
-    return [execution for execution in store.executions(sorted(wanted)) if execution.state is ExecutionState.COMPLETE]
+    taken = [event for event in store.events_of_executions(wanted) if event.kind is EventKind.INPUT]
+    on_the_way = {(event.execution, event.key) for event in taken if event.artifact in types}
+    wider = {event.execution for event in taken if (event.execution, event.key) in on_the_way and event.artifact not in artifacts}
+    found = [execution for execution in store.executions(sorted(wanted)) if execution.state is ExecutionState.COMPLETE]
+    return sorted(found, key=lambda execution: (execution.id not in wider, execution.id))
 
 
 def _outputs(store: MetadataStore, executions: Iterable[Execution]) -> dict[Place, tuple[Artifact, ...]]:

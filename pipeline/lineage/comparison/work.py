@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,15 @@ from pipeline.environment import Environment
 from pipeline.lineage.comparison.changes import Change, CodeChange, NodeChange, NodeFacts
 from pipeline.lineage.comparison.data import changed, flattened
 from pipeline.lineage.comparison.sides import Side
-from pipeline.records import Execution
+from pipeline.records import Execution, ExecutionState
 from pipeline.reports import code_of, has_files, input_files, libraries_of, node_state
 from pipeline.storage import Storage
 
 
 def code_changes(before: Side, after: Side, storage: Storage) -> Iterator[CodeChange]:
     """Yields the files of user code that are different, by name."""
-    first, second = _files(before), _files(after)
+    left_out = _left_out(before, after)
+    first, second = (_files(side, left_out) for side in (before, after))
     for file in sorted({*first, *second}):
         one, two = first.get(file, {}), second.get(file, {})
         nodes: dict[tuple[str | None, str | None], list[str]] = defaultdict(list)
@@ -47,7 +48,8 @@ def text_diff(storage: Storage, file: str, before: str | None, after: str | None
 def parameter_changes(before: Side, after: Side) -> tuple[Change, ...]:
     """Returns the parameters that are different, `Node.parameter`, of the nodes that both sides have; input files stand apart."""
     found: list[Change] = []
-    for node in (node for node in before.executions if node in after.executions):
+    left_out = _left_out(before, after)
+    for node in (node for node in before.executions if node in after.executions and node not in left_out):
         parameters = [_plain_parameters(side.executions[node]) for side in (before, after)]
         found += [Change(f"{node}.{change.name}", change.before, change.after) for change in changed(*parameters)]
     return tuple(found)
@@ -87,11 +89,16 @@ def _facts(execution: Execution) -> NodeFacts:
     return NodeFacts(execution.id, node_state(execution), execution.seconds, execution.peak_memory, execution.verdict)
 
 
-def _files(side: Side) -> dict[str, dict[str, str]]:
+def _left_out(*sides: Side) -> set[str]:
+    """Returns the nodes that one side skipped: what they would have used there is not known."""
+    return {node for side in sides for node, execution in side.executions.items() if execution.state is ExecutionState.CANCELED}
+
+
+def _files(side: Side, left_out: Collection[str]) -> dict[str, dict[str, str]]:
     """Returns the digest of each file by node."""
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for node, execution in side.executions.items():
-        for file, digest in code_of(execution).items():
+        for file, digest in code_of(execution).items() if node not in left_out else ():
             found[file][node] = digest
     return dict(found)
 

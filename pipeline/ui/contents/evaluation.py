@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,9 @@ Summary = Mapping[str, Any]
 PER_PAGE = 100
 _SIDES = (("candidate", "model"), ("baseline", "champion"))
 _MOST_CURVES = 6
+_MOST_COLUMNS = 4
+_LEAST_ROWS = 5
+_PART = re.compile(r" of | at step ")
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,23 @@ class Residuals:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A class, or a step of the horizon, with its metrics on all rows."""
+
+    name: str
+    values: tuple[Value | None, ...]
+
+
+@dataclass(frozen=True)
 class EvaluationContents:
-    """An evaluation as it is shown."""
+    """An evaluation as it is shown.
+
+    Metrics of single classes or steps are in a table of their own where there are many: `parts`, whose columns are `part_metrics`.
+    """
 
     metrics: tuple[str, ...]
+    part_metrics: tuple[str, ...]
+    parts: tuple[Part, ...]
     slices: tuple[SliceLine, ...]
     matching: int
     page: int
@@ -92,7 +109,9 @@ def evaluation_contents(summary: Summary, *, sort: str = "", ascending: bool = T
         ascending: Whether the smallest come first.
         page: Number of the page of slices, from 1.
     """
-    metrics = tuple(dict.fromkeys(name for found in summary["slices"] for name in found["metrics"]))
+    everything = tuple(dict.fromkeys(name for found in summary["slices"] for name in found["metrics"]))
+    of_parts = [name for name in everything if _PART.search(name)]
+    metrics = tuple(name for name in everything if name not in of_parts) if len(of_parts) > _MOST_COLUMNS else everything
     spans = {name: _span(summary["slices"], name) for name in metrics}
     lines = [_slice(found, metrics, spans) for found in summary["slices"]]
     overall, rest = lines[:1], lines[1:]
@@ -103,10 +122,13 @@ def evaluation_contents(summary: Summary, *, sort: str = "", ascending: bool = T
         rest = [*known, *(line for line in rest if keys[id(line)] is None)]
     pages = max(1, -(-len(rest) // PER_PAGE))
     page = min(max(1, page), pages)
+    columns, parts = _parts(summary["slices"][0], [name for name in everything if name not in metrics])
     plots = summary.get("plots") or {}
     sides = [(label, plots[side]) for side, label in _SIDES if plots.get(side)]
     return EvaluationContents(
         metrics=metrics,
+        part_metrics=columns,
+        parts=parts,
         slices=(*overall, *rest[(page - 1) * PER_PAGE : page * PER_PAGE]),
         matching=len(lines),
         page=page,
@@ -118,6 +140,22 @@ def evaluation_contents(summary: Summary, *, sort: str = "", ascending: bool = T
         confusions=tuple(_confusion(label, found["confusion"]) for label, found in sides if found.get("confusion")),
         residuals=tuple(_residuals(label, found["residuals"]) for label, found in sides if found.get("residuals")),
     )
+
+
+def _parts(overall: Summary, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[Part, ...]]:
+    """Returns the columns and lines of the table of classes or steps."""
+    columns = tuple(dict.fromkeys(_PART.split(name, maxsplit=1)[0] for name in names))
+    found: dict[str, dict[str, str]] = {}
+    for name in names:
+        metric, part = _PART.split(name, maxsplit=1)
+        found.setdefault(part, {})[metric] = name
+    lines = [(part, _slice(overall, [of.get(column, "") for column in columns], {}).values) for part, of in found.items()]
+    return columns, tuple(Part(*line) for line in sorted(lines, key=lambda line: _in_order(line[0])))
+
+
+def _in_order(name: str) -> tuple[bool, float, str]:
+    """Returns what sorts names of classes: numbers by their size, then words."""
+    return (not name.isdecimal(), float(name) if name.isdecimal() else 0.0, name)
 
 
 def _span(slices: Sequence[Summary], name: str) -> tuple[float, float]:
@@ -135,7 +173,7 @@ def _slice(found: Summary, metrics: Sequence[str], spans: Mapping[str, tuple[flo
     for name in metrics:
         metric = found["metrics"].get(name)
         value = _number(metric, "candidate")
-        low, high = spans[name]
+        low, high = spans.get(name, (0.0, 0.0))
         low = 0.0 if low >= 0 else low
         share = (value - low) / (high - low) if value is not None and high > low else None
         values.append(
@@ -164,8 +202,8 @@ def _plots(sides: Sequence[tuple[str, Summary]]) -> list[Plot]:
         made.append(plot("Precision and recall", "recall", "precision", recall, unit=True))
     calibration = [(label, found["calibration"]) for label, found in sides if found.get("calibration")]
     if calibration:
-        lines = [(_with_error(label, of), _points(of["predicted"], of["observed"])) for label, of in calibration]
-        title = f"Calibration of {calibration[0][1].get('of') or 'the prediction'}"
+        lines = [(_with_error(label, of), _points(*_well_filled(of))) for label, of in calibration]
+        title = f"Calibration of {calibration[0][1].get('of') or 'the prediction'}, bins of {_LEAST_ROWS} rows or more"
         made.append(plot(title, "predicted", "observed", lines, guides=[("perfect", diagonal[0][1])], unit=True))
     for key, title, x, names in (
         ("by_prediction", "Residual by prediction", "prediction", ("residual", "deviation")),
@@ -189,7 +227,7 @@ def _curves(sides: Sequence[tuple[str, Summary]], key: str, x: str, y: str) -> l
     for label, plots in sides:
         curves = plots.get(key) or []
         for curve in curves[: _MOST_CURVES if label == "model" else 1]:
-            name = label if len(curves) == 1 else f"{label}: {curve['name']}"
+            name = label if len(curves) == 1 else curve["name"] if len(sides) == 1 else f"{label}: {curve['name']}"
             area = curve.get("area")
             found.append((f"{name} ({area:.4f})" if area is not None else name, _points(curve[x], curve[y])))
     return found
@@ -200,17 +238,27 @@ def _points(x: Sequence[float], y: Sequence[float | None]) -> list[tuple[float, 
     return sorted(dict(zip(x, y, strict=True)).items())
 
 
+def _well_filled(calibration: Summary) -> tuple[list[float], list[float]]:
+    """Returns the bins whose share means something; all where none has enough rows."""
+    bins = list(zip(calibration["predicted"], calibration["observed"], calibration["rows"], strict=True))
+    known = [found for found in bins if found[2] >= _LEAST_ROWS] or bins
+    return [found[0] for found in known], [found[1] for found in known]
+
+
 def _with_error(label: str, calibration: Summary) -> str:
     error = calibration.get("error")
     return f"{label} (error {error:.4f})" if error is not None else label
 
 
 def _confusion(label: str, found: Summary) -> Confusion:
+    classes = tuple(map(str, found["classes"]))
+    order = sorted(range(len(classes)), key=lambda place: _in_order(classes[place]))
     cells = []
-    for row in found["rows"]:
+    for truth in order:
+        row = found["rows"][truth]
         total = sum(row)
-        cells.append(tuple(Square(float(rows), rows / total if total else 0.0) for rows in row))
-    return Confusion(label, tuple(map(str, found["classes"])), tuple(cells))
+        cells.append(tuple(Square(float(row[place]), row[place] / total if total else 0.0) for place in order))
+    return Confusion(label, tuple(classes[place] for place in order), tuple(cells))
 
 
 def _residuals(label: str, found: Summary) -> Residuals:

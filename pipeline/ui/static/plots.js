@@ -21,7 +21,7 @@ function options(plot, box) {
     series: [
       { label: plot.x_name },
       ...plot.lines.map((line, index) => ({
-        label: line.name, stroke: line.guide ? colour("--strong-line") : colour(`--plot-${(index % 6) + 1}`), width: line.guide ? 1.2 : 2,
+        label: line.name, stroke: line.guide ? colour("--strong-line") : colour(`--plot-${(index % 6) + 1}`), width: line.guide || plot.x.length > 300 ? 1.2 : 2,
         dash: line.guide ? [4, 4] : undefined, spanGaps: true, points: { show: !line.guide && plot.x.length <= 40, size: 5 },
       })),
     ],

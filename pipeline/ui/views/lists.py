@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from pipeline.artifacts import Artifact
 from pipeline.errors import CauceError, UsageError
+from pipeline.extensions import destination
 from pipeline.lineage.finding import Found, find
 from pipeline.lineage.search import Hit, search
 from pipeline.lineage.serving import ModelVersion
@@ -160,6 +162,9 @@ class Destination:
         served: The version that is served.
         rollbacks: What persons undid there, newest first.
         plots: The metrics over the versions.
+        pinned: Why no other model is pushed there; None where one may be.
+        withdrawn: Versions whose models were rolled back and are not pushed again, with the reasons.
+        problem: Why neither is known; empty if both are.
     """
 
     path: str
@@ -167,6 +172,9 @@ class Destination:
     served: ModelVersion | None
     rollbacks: tuple[Rollback, ...]
     plots: tuple[Plot, ...]
+    pinned: str | None = None
+    withdrawn: Mapping[int, str] = field(default_factory=dict)
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -184,8 +192,19 @@ def models_view(site: Site) -> ModelsView:
         versions = list(group)
         own = tuple(rollback for rollback in rollbacks if rollback.destination == str(folder))
         served = next((version for version in versions if version.served), None)
-        found.append(Destination(str(folder), tuple(reversed(versions)), served, own, _metrics_over(versions)))
+        shown = Destination(str(folder), tuple(reversed(versions)), served, own, _metrics_over(versions))
+        found.append(_with_decisions(shown, folder))
     return ModelsView(tuple(found))
+
+
+def _with_decisions(shown: Destination, folder: Path) -> Destination:
+    """Returns a destination with what persons decided about it."""
+    try:
+        standing = destination().standing_of(folder)
+    except CauceError as error:
+        return replace(shown, problem=error.message)
+    withdrawn = {one.version: one.reason for one in standing.withdrawn}
+    return replace(shown, pinned=standing.pin.reason if standing.pin else None, withdrawn=withdrawn)
 
 
 def _rollbacks(site: Site) -> list[Rollback]:

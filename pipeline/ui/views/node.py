@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.artifacts import Artifact
+from pipeline.lineage.explanation import Explanation
 from pipeline.lineage.finding import Found
 from pipeline.lineage.graph import producers
-from pipeline.lineage.why import Explanation, explain
+from pipeline.lineage.why import explain
 from pipeline.records import Execution
 from pipeline.reports import code_of, node_state, nodes_of_run
 from pipeline.ui.site import NotThereError, Site

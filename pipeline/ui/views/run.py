@@ -263,7 +263,7 @@ def _ticks(length: float) -> tuple[float, ...]:
     """Returns about five round numbers from 0 to a length."""
     if length <= 0:
         return ()
-    steps = [base * scale for scale in (0.01, 0.1, 1, 10) for base in (1, 2, 5)]
+    steps = [*(base * scale for scale in (0.01, 0.1, 1) for base in (1, 2, 5)), 10, 20, 30]
     steps += [60, 120, 300, 600, 1800, 3600, 7200, 14_400, 43_200, 86_400, 7 * 86_400]
     step = next((step for step in sorted(steps) if length / step <= 6), 30 * 86_400)
     return tuple(round(number * step, 3) for number in range(int(length / step) + 1))
