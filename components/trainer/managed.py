@@ -27,6 +27,7 @@ from components.trainer.stopping import EarlyStopping, Improvement
 from components.trainer.stream import TrainingStream, evaluation_data
 from components.trainer.summary import describe
 from components.trainer.user_module import UserModule, built_model
+from components.trainer.watch.tried import Tried
 from components.trainer.watch.watcher import Watcher
 from pipeline.context import Context
 from pipeline.errors import ExecutionError, UserCodeError
@@ -149,8 +150,7 @@ def _train(
     if prepared.evaluation is not None:
         evaluation = evaluation_data(prepared.evaluation, prepared.maker, batch_size=settings.batch_size, steps=settings.eval_steps)
     history = History(plan)
-    keeps_best = settings.early_stopping_patience is not None
-    watcher = Watcher(settings.watch, module, prepared, stream, context.log, keeps_best=keeps_best)
+    watcher = Watcher(settings.watch, module, prepared, stream, context.log, Tried.of(settings, model, prepared))
     kept = _listeners(history, watcher, settings)
     reporting = Reporting(context.progress, plan, watcher.look_at_input if devices.counted else None)
     listeners: list[Listener] = [history, reporting, *(listener for listener in kept.values() if listener is not history)]

@@ -22,6 +22,7 @@ from components.trainer.watch.rules import (
     VanishingGradients,
     WeightsDoNotMove,
 )
+from components.trainer.watch.tried import Tried
 from pipeline.errors import DefinitionError, ExecutionError
 from tests.components.weather import BINARY, CLASSES, trained, transformed
 
@@ -217,8 +218,44 @@ def test_warnings_become_the_verdict_of_the_node(tmp_path: Path, weather: dict[s
     assert (first["step"], first["last_step"], first["times"]) == (10, 30, 3)
 
 
+def test_three_findings_are_told_of_different_rules_first_and_the_others_counted(tmp_path: Path, weather: dict[str, Any]) -> None:
+    eager = Watch(every_steps=10, exploding_gradients=Rule("warn", 1e-9), weights_do_not_move=Rule("warn", 1e9), class_loss=Rule("off"))
+    outputs = trained(tmp_path, weather, watch=eager, epochs=2)
+    found = outputs["model_run"].summary()["watch"]["findings"]
+    assert len(found) > 3
+    verdict = outputs.context.verdict
+    assert verdict is not None
+    *told, more = verdict.reasons
+    assert [line.partition(":")[0] for line in told] == ["exploding_gradients", "weights_do_not_move", "exploding_gradients"]
+    assert more == f"and {len(found) - 3} more in the summary of the ModelRun"
+
+
+def test_no_advice_names_what_is_set_already(tmp_path: Path, weather: dict[str, Any]) -> None:
+    wanted = Watch(every_steps=10, exploding_gradients=Rule("warn", 1e-9))
+    for parameters, named in (({}, True), ({"gradient_clipping": 1.0}, False)):
+        outputs = trained(tmp_path, weather, watch=wanted, epochs=1, **parameters)
+        (first, *_) = outputs["model_run"].summary()["watch"]["findings"]
+        assert ("gradient_clipping" in first["advice"]) == named
+        assert ("before it is clipped" in first["text"]) != named
+        assert "a lower learning rate" in first["advice"]
+
+
+def test_advice_is_what_is_left_to_try() -> None:
+    worse, flat = rounds([0.9, 0.5, 0.3, 0.2], [0.5, 0.6, 0.7, 0.8]), rounds([0.5, 0.6], [0.5, 0.6])
+    expected = [
+        (Overfitting(tried=Tried(early_stopping=True, drops=True)), worse, "Try augmentation, weight decay or more rows."),
+        (Overfitting(tried=Tried(True, True, True, True, True, True, True, True)), worse, "Try more rows."),
+        (Plateau(0), flat, "Try early_stopping_patience or LearningRate(schedule='plateau')."),
+        (Plateau(0, Tried(early_stopping=True)), flat, "Try LearningRate(schedule='plateau')."),
+        (Plateau(0, Tried(early_stopping=True, scheduled=True)), flat, "Try fewer epochs, other features or a larger model."),
+    ]
+    assert [[found.advice for found in rule.at_round(seen)] for rule, seen, _ in expected] == [[text] for *_, text in expected]
+    (slow,) = SlowInput(tried=Tried(augments=True)).at_looks(100, 15, 20, 30.0)
+    assert slow.advice == "Try a cheaper augment, larger batches or more cores."
+
+
 def test_stop_fails_the_node_with_the_reason(tmp_path: Path, weather: dict[str, Any]) -> None:
-    with pytest.raises(ExecutionError, match=r"The watch stopped the training: val_loss has not been better .* for 1 rounds at step \d+"):
+    with pytest.raises(ExecutionError, match=r"The watch stopped the training: val_loss has not been better .* for 1 round at step \d+"):
         trained(tmp_path, weather, BINARY.replace("0.02", "5.0"), epochs=20, watch=Watch(plateau=Rule("stop", 0.5)))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from components.trainer.watch.finding import Finding
+from components.trainer.watch.tried import Tried, advice
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class WatchRule:
 
     Args:
         threshold: The bound; None for the rule's own.
+        tried: What the training does already, which is no advice then.
     """
 
     name: ClassVar[str]
@@ -63,8 +65,9 @@ class WatchRule:
     passing: ClassVar[bool] = False
     """Whether it tells of a moment, and so counts even where it is not seen again."""
 
-    def __init__(self, threshold: float | None = None) -> None:
+    def __init__(self, threshold: float | None = None, tried: Tried | None = None) -> None:
         self.threshold = self.default if threshold is None else threshold
+        self.tried = tried or Tried()
         self.looked = False
 
     def at_look(self, look: Look) -> Iterator[Finding]:
@@ -95,10 +98,10 @@ class ExplodingGradients(WatchRule):
         for layer, norm in look.gradients.items():
             self.looked = True
             if not norm <= self._bound():
-                text = (
-                    f"The gradient of layer '{layer}' has the norm {norm:.3g} at step {look.step}; more than {self._bound():g} is too much."
-                )
-                yield self._finding(look.step, layer, norm, text, "Clip gradients (gradient_clipping=1.0), or lower the learning rate.")
+                clipped = ", before it is clipped" if self.tried.clipping else ""
+                text = f"The gradient of layer '{layer}' has the norm {norm:.3g} at step {look.step}{clipped}; bound: {self._bound():g}."
+                remedies = {"gradient_clipping=1.0": self.tried.clipping, "a lower learning rate": False, "scaled features": False}
+                yield self._finding(look.step, layer, norm, text, advice(remedies))
 
 
 class VanishingGradients(WatchRule):
@@ -118,10 +121,8 @@ class VanishingGradients(WatchRule):
             if norm / longest < self._bound():
                 reached = "no gradient" if norm == 0 else f"a gradient with the norm {norm:.3g}"
                 text = f"Layer '{layer}' gets {reached} at step {look.step}, and the longest gradient has {longest:.3g}."
-                advice = (
-                    "Residual connections, normalization, or ReLU instead of sigmoid and tanh; or is the layer not connected to the loss?"
-                )
-                yield self._finding(look.step, layer, norm / longest, text, advice)
+                remedy = "Try residual connections, normalization or ReLU; or is the layer not connected to the loss?"
+                yield self._finding(look.step, layer, norm / longest, text, remedy)
 
 
 class DeadRelus(WatchRule):
@@ -178,9 +179,12 @@ class ClassLoss(WatchRule):
                     f"The loss of class '{name}' is {loss:.3g} at step {look.step}, {loss / mean:.1f} times that of all rows, "
                     f"and guessing would give {guessing:.3g}."
                 )
-                yield self._finding(
-                    look.step, name, loss / mean, text, "class_weights='balanced', more rows of the class, or a look at its labels."
-                )
+                remedies = {
+                    "class_weights='balanced'": self.tried.class_weights,
+                    "more rows of the class": False,
+                    "a look at its labels": False,
+                }
+                yield self._finding(look.step, name, loss / mean, text, advice(remedies))
 
 
 LOOKING_RULES = (ExplodingGradients, VanishingGradients, DeadRelus, WeightsDoNotMove, ClassLoss)

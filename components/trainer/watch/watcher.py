@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import time
@@ -19,6 +20,7 @@ from components.trainer.watch.course import COURSE_RULES, NotFinite, SlowInput
 from components.trainer.watch.finding import Finding
 from components.trainer.watch.probe import Probe, layers_not_finite
 from components.trainer.watch.rules import LOOKING_RULES, Rounds, WatchRule
+from components.trainer.watch.tried import Tried
 from pipeline.errors import DefinitionError, ExecutionError, did_you_mean
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ _EVALUATION_ROWS = 512
 _FIRST_LOOK_STEPS = 5
 _FIRST_LOOK_SECONDS = 0.1
 _LEAST_SECONDS_OF_INPUT = 20.0
+_MOST_WARNINGS = 3
 
 Record = dict[str, Any]
 
@@ -45,7 +48,7 @@ class Watcher(Listener):
         prepared: The rows to look with.
         stream: The batches that are trained on.
         log: Where warnings go at once.
-        keeps_best: Whether early stopping keeps the weights of the best round, so that overfitting does no harm.
+        tried: What the training does already, which no advice is to name.
 
     Raises:
         DefinitionError: If a rule calls a hook that the module does not have.
@@ -58,8 +61,7 @@ class Watcher(Listener):
         prepared: Preparation,
         stream: TrainingStream,
         log: logging.Logger,
-        *,
-        keeps_best: bool = False,
+        tried: Tried,
     ) -> None:
         self._watch = watch
         self._prepared = prepared
@@ -67,7 +69,7 @@ class Watcher(Listener):
         self._log = log
         self._wanted: dict[str, Rule] = dict(watch.rules())
         kinds: dict[str, type[WatchRule]] = {kind.name: kind for kind in (*COURSE_RULES, *LOOKING_RULES)}
-        self._rules = {name: kinds[name](rule.threshold) for name, rule in self._wanted.items() if rule.action != "off"}
+        self._rules = {name: kinds[name](rule.threshold, tried) for name, rule in self._wanted.items() if rule.action != "off"}
         self._hook = module.optional(watch.hook)
         if self._hook is None and any(rule.action == "hook" for rule in self._wanted.values()):
             raise DefinitionError(
@@ -76,7 +78,7 @@ class Watcher(Listener):
                 hint=f"def {watch.hook}(finding, model): ...",
             )
         self._reasons: dict[str, str] = {}
-        if keeps_best and self._wanted["overfitting"].action == "warn":
+        if tried.early_stopping and self._wanted["overfitting"].action == "warn":
             self._rules.pop("overfitting", None)
             self._reasons["overfitting"] = "early stopping keeps the weights of the best round"
         self._probe: Probe | None = None
@@ -191,14 +193,19 @@ class Watcher(Listener):
                 raise ExecutionError(f"The watch stopped the training: {finding.text}", hint=finding.advice)
 
     def warnings(self) -> tuple[str, ...]:
-        """Returns what a person should know of the finished training: what was still so at the end, and what happened on the way."""
-        last = {"look": self._last_look, "round": max((record["last_step"] for record in self._found.values()), default=0)}
-        told = []
+        """Returns what a person should know of the finished training: what was still so at the end, and what happened on the way.
+
+        Each rule is told of once before any is told of twice, and at most three in all.
+        """
+        last_round = max((record["last_step"] for record in self._found.values()), default=0)
+        told: dict[str, list[str]] = {}
         for record in self._found.values():
             rule = self._rules[record["rule"]]
-            if rule.passing or record["last_step"] >= (last["look"] if rule.needs_look else last["round"]):
-                told.append(f"{record['rule']}: {record['text']} {record['advice']}")
-        return tuple(told)
+            if rule.passing or record["last_step"] >= (self._last_look if rule.needs_look else last_round):
+                told.setdefault(rule.name, []).append(f"{rule.name}: {record['text']} {record['advice']}")
+        lines = [line for lines in itertools.zip_longest(*told.values()) for line in lines if line is not None]
+        more = len(lines) - _MOST_WARNINGS
+        return (*lines[:_MOST_WARNINGS], *([f"and {more:,} more in the summary of the ModelRun"] if more > 0 else []))
 
     def report(self) -> dict[str, Any]:
         """Returns the part `watch` of ModelRun's summary."""
