@@ -10,6 +10,7 @@ on a batch that is already there).
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import sys
 import time
@@ -222,7 +223,7 @@ def main(name: str, side: str, folder: Path) -> None:
         "model": lambda: model_alone(folder, kind),
     }
     ends = sides[side]()
-    rounds = [(later[0] - earlier[0], later[1] - earlier[1]) for earlier, later in zip(ends, ends[1:], strict=False)]
+    rounds = [(later[0] - earlier[0], later[1] - earlier[1]) for earlier, later in itertools.pairwise(ends)]
     print(json.dumps({"seconds": [wall for wall, _ in rounds], "cpu_seconds": [cpu for _, cpu in rounds]}))
 
 
