@@ -107,7 +107,8 @@ def _build(context: Context, module: UserModule, prepared: Preparation, artifact
         warm_start(context.node, served_model(model), artifacts.base_model)
     configure_optimizer(model, settings, prepared.plan.steps)
     model.jit_compile = settings.jit_compile or (model.jit_compile and settings.backend == "jax")
-    stops = (settings.checkpoints.every_steps if settings.checkpoints else None, settings.watch.every_steps)
+    profiled = 1 if settings.tensorboard.profile else None
+    stops = (settings.checkpoints.every_steps if settings.checkpoints else None, settings.watch.every_steps, profiled)
     model.steps_per_execution = steps_at_once(model, math.gcd(prepared.plan.steps_per_round, *(stop for stop in stops if stop)))
     return model
 
