@@ -151,9 +151,10 @@ def _train(
     if prepared.evaluation is not None:
         evaluation = evaluation_data(prepared.evaluation, prepared.maker, batch_size=settings.batch_size, steps=settings.eval_steps)
     history = History(plan)
-    watcher = Watcher(settings.watch, module, prepared, stream, context.log, Tried.of(settings, model, prepared))
+    uncounted = _why_uncounted(devices, settings)
+    watcher = Watcher(settings.watch, module, prepared, stream, context.log, Tried.of(settings, model, prepared), uncounted=uncounted)
     kept = _listeners(history, watcher, settings)
-    reporting = Reporting(context.progress, plan, watcher.look_at_input if devices.counted else None)
+    reporting = Reporting(context.progress, plan, None if uncounted else watcher.look_at_input)
     listeners: list[Listener] = [history, reporting, *(listener for listener in kept.values() if listener is not history)]
     saved = None
     if settings.checkpoints is not None:
@@ -168,7 +169,7 @@ def _train(
         context.log.info("goes on at step %d, from a checkpoint", saved.step)
     loop = Loop(
         model,
-        lambda step: stream.begin(step, counted=devices.counted),
+        lambda step: stream.begin(step, counted=not uncounted),
         evaluation,
         plan,
         listeners,
@@ -181,6 +182,14 @@ def _train(
     if isinstance(stopping, EarlyStopping) and stopping.best_round:
         history.best_round = stopping.best_round
     return Trained(model, history, ended, loop.pace or Pace(), resumed_at, watcher)
+
+
+def _why_uncounted(devices: Devices, settings: Settings) -> str:
+    """Returns why batches cannot be counted as they are made; empty if they can."""
+    if devices.distributed is not None:
+        return "TensorFlow hands the batches to several devices"
+    # Deterministic, TensorFlow makes no batch ahead that changes a variable, and a counter is one: the model would wait for each.
+    return "deterministic training counts no batches" if settings.deterministic else ""
 
 
 def _listeners(history: History, watcher: Watcher, settings: Settings) -> dict[str, Listener]:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from components.trainer import Rule, Watch
+from components.trainer.options import Action
 from components.trainer.watch.course import NotFinite, Overfitting, Plateau, SlowInput
 from components.trainer.watch.probe import Probe
 from components.trainer.watch.rules import (
@@ -279,6 +280,20 @@ def test_a_hook_hears_of_it_and_may_stop(tmp_path: Path, weather: dict[str, Any]
         trained(tmp_path, weather, HOOK, watch=wanted)
     with pytest.raises(DefinitionError, match="has no function 'on_finding' for the watch's hook"):
         trained(tmp_path, weather, watch=wanted)
+
+
+STANDING = BINARY.replace("Adam(0.02)", "Adam(0.0)")
+MENDED = STANDING + "\n\ndef on_finding(finding, model):\n    model.optimizer.learning_rate = 0.02\n"
+
+
+@pytest.mark.parametrize(("source", "action", "told"), [(STANDING, "warn", True), (MENDED, "hook", False)])
+def test_what_is_not_so_any_more_at_the_end_is_no_warning(
+    tmp_path: Path, weather: dict[str, Any], source: str, action: Action, told: bool
+) -> None:
+    outputs = trained(tmp_path, weather, source, epochs=4, watch=Watch(plateau=Rule(action, 0.5)))
+    (found,) = outputs["model_run"].summary()["watch"]["findings"]
+    assert found["rule"] == "plateau"
+    assert (outputs.context.verdict is not None) == told
 
 
 def test_without_the_watch_only_the_loss_is_checked(tmp_path: Path, weather: dict[str, Any]) -> None:

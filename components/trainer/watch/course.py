@@ -16,6 +16,7 @@ class NotFinite(WatchRule):
     """The loss is infinite or no number."""
 
     name = "not_finite"
+    looks_at = "loss"
     passing = True
 
     def at_loss(self, step: int, steps: int, loss: float, layers: tuple[str, ...]) -> Finding:
@@ -38,6 +39,7 @@ class Overfitting(WatchRule):
     """The model learns the training rows by heart."""
 
     name = "overfitting"
+    looks_at = "rounds"
     default = 0.2
 
     def at_round(self, rounds: Rounds) -> Iterator[Finding]:
@@ -66,6 +68,7 @@ class Plateau(WatchRule):
     """The monitored value does not get better."""
 
     name = "plateau"
+    looks_at = "rounds"
     default = 10.0
 
     def at_round(self, rounds: Rounds) -> Iterator[Finding]:
@@ -86,6 +89,7 @@ class SlowInput(WatchRule):
     """The model waits for its data."""
 
     name = "slow_input"
+    looks_at = "input"
     default = 0.5
     LEAST_LOOKS = 10
 

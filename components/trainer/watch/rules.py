@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from components.trainer.watch.finding import Finding
 from components.trainer.watch.tried import Tried, advice
@@ -61,7 +61,7 @@ class WatchRule:
 
     name: ClassVar[str]
     default: ClassVar[float | None] = None
-    needs_look: ClassVar[bool] = False
+    looks_at: ClassVar[Literal["loss", "model", "rounds", "input"]] = "model"
     passing: ClassVar[bool] = False
     """Whether it tells of a moment, and so counts even where it is not seen again."""
 
@@ -90,7 +90,6 @@ class ExplodingGradients(WatchRule):
 
     name = "exploding_gradients"
     default = 1_000.0
-    needs_look = True
     passing = True
 
     def at_look(self, look: Look) -> Iterator[Finding]:
@@ -109,7 +108,6 @@ class VanishingGradients(WatchRule):
 
     name = "vanishing_gradients"
     default = 1e-6
-    needs_look = True
 
     def at_look(self, look: Look) -> Iterator[Finding]:
         """Yields each layer whose gradient, as a share of the longest, is below the threshold."""
@@ -130,7 +128,6 @@ class DeadRelus(WatchRule):
 
     name = "dead_relus"
     default = 0.9
-    needs_look = True
 
     def at_look(self, look: Look) -> Iterator[Finding]:
         """Yields each layer of which a larger share than the threshold is dead."""
@@ -146,7 +143,6 @@ class WeightsDoNotMove(WatchRule):
 
     name = "weights_do_not_move"
     default = 1e-8
-    needs_look = True
 
     def at_look(self, look: Look) -> Iterator[Finding]:
         """Yields each layer whose weights changed by a smaller share per step than the threshold."""
@@ -162,7 +158,6 @@ class ClassLoss(WatchRule):
 
     name = "class_loss"
     default = 3.0
-    needs_look = True
     _LEAST_ROWS = 5
 
     def at_look(self, look: Look) -> Iterator[Finding]:
