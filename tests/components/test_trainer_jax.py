@@ -46,7 +46,7 @@ def trained(source, label, given, **parameters):
 
 
 pictures = trained(CNN, "side", {"examples": [artifact(images)], "transform_graph": TransformGraph(graph)}, ema=0.5, gradient_clipping=5.0)
-words = trained(RNN, "many", {"examples": [artifact(texts)], "schema": Schema(schema)}, sequences=Sequences(buckets=(10, 20)))
+words = trained(RNN, "many", {"examples": [artifact(texts)], "schema": Schema(schema)}, sequences=Sequences(longest=8, buckets=(3,)))
 outputs = {"pictures": pictures, "words": words}
 print(json.dumps({name: [str(made["model"].path), made["model_run"].summary()] for name, made in outputs.items()}))
 """
