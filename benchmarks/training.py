@@ -158,7 +158,7 @@ def managed(folder: Path, kind: Kind, *, encoded: bool, watch: bool) -> list[Ins
     for place in (context.temp, context.state, *(artifact.path for artifact in (*outputs.values(), *results.values()))):
         place.mkdir(parents=True, exist_ok=True)
     if encoded:
-        object.__new__(Transform).execute(context, examples=[rows], schema=schema, materialize=False, **outputs)
+        object.__new__(Transform).execute(context, examples=[rows], schema=schema, materialize=False, updated_analyzer_cache=[], **outputs)
     graph = outputs["transform_graph"] if encoded else None
     given = {"examples": [rows], "transform_graph": graph, "schema": schema, **results}
     object.__new__(Trainer).execute(context, label="label", epochs=kind.epochs, batch_size=BATCH, watch=watch, **given)

@@ -41,12 +41,14 @@ def artifact(path):
 
 
 def trained(source, label, given, **parameters):
-    return run(Trainer, folder, inputs=given, module=module(folder, source), label=label, backend="jax", batch_size=16, epochs=6,
+    return run(Trainer, folder, inputs=given, module=module(folder, source), label=label, backend="jax", epochs=6,
                checkpoints=Checkpoints(every_steps=5), watch=Watch(every_steps=10), seed=3, **parameters)
 
 
-pictures = trained(CNN, "side", {"examples": [artifact(images)], "transform_graph": TransformGraph(graph)}, ema=0.5, gradient_clipping=5.0)
-words = trained(RNN, "many", {"examples": [artifact(texts)], "schema": Schema(schema)}, sequences=Sequences(longest=8, buckets=(3,)))
+pictures = trained(CNN, "side", {"examples": [artifact(images)], "transform_graph": TransformGraph(graph)}, batch_size=15,
+                   ema=0.5, gradient_clipping=5.0)
+words = trained(RNN, "many", {"examples": [artifact(texts)], "schema": Schema(schema)}, batch_size=20,
+                sequences=Sequences(longest=8, buckets=(3,)))
 outputs = {"pictures": pictures, "words": words}
 print(json.dumps({name: [str(made["model"].path), made["model_run"].summary()] for name, made in outputs.items()}))
 """
