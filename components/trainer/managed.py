@@ -188,8 +188,8 @@ def _why_uncounted(devices: Devices, settings: Settings) -> str:
     """Returns why batches cannot be counted as they are made; empty if they can."""
     if devices.distributed is not None:
         return "TensorFlow hands the batches to several devices"
-    # Deterministic, TensorFlow makes no batch ahead that changes a variable, and a counter is one: the model would wait for each.
-    return "deterministic training counts no batches" if settings.deterministic else ""
+    # tf.data then gives up what it would do ahead wherever an operation has state, as the shuffling of each pass has.
+    return "deterministic training makes no batch ahead" if settings.deterministic else ""
 
 
 def _listeners(history: History, watcher: Watcher, settings: Settings) -> dict[str, Listener]:

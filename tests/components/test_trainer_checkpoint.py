@@ -98,7 +98,7 @@ def test_a_killed_training_goes_on_in_mid_epoch_and_ends_with_the_weights_of_one
     assert at % 8 != 0, "it was killed between two epochs"
     assert whole["resumed_at"] == []
     slow_input = next(rule for rule in whole["watch"]["rules"] if rule["rule"] == "slow_input")
-    assert slow_input["reason"] == "deterministic training counts no batches"
+    assert slow_input["reason"] == "deterministic training makes no batch ahead"
     assert resumed["history"] == whole["history"]
     assert resumed["curves"] == whole["curves"]
     with np.load(tmp_path / "resumed" / "weights.npz") as one, np.load(tmp_path / "whole" / "weights.npz") as two:
