@@ -2,7 +2,7 @@
 
     python benchmarks/run.py                 everything: half an hour on two cores, and some minutes more the first time
     python benchmarks/run.py --quick         without the repeated data, each run once
-    python benchmarks/run.py --only chain    one part: small, large, csv, pictures, spans, chain, commands, questions, pages, scheduler
+    python benchmarks/run.py --only chain    one part: small, large, csv, pictures, spans, chain, commands, questions, pages, scheduler, training
 
 A full run writes `results/latest.json` and the table in `docs/performance.md`, any other only `.bench/partial.json`.
 Ends with 1 if a limit is not kept.
@@ -122,6 +122,20 @@ def scheduler(session: Session) -> list[Row]:
     ]
 
 
+def training(session: Session) -> list[Row]:
+    """The Trainer as it comes against Keras' `fit` by hand and against itself without its watch; and the memory of training on pictures."""
+    rows = []
+    for kind in ("cnn", "rnn"):
+        taken = session.training(kind, "bare", "managed", "unwatched")
+        for name, side in (("Keras' fit by hand", "bare"), ("the same without its watch", "unwatched")):
+            wall = [each["managed"].seconds / each[side].seconds for each in taken]
+            processor = [each["managed"].cpu_seconds / each[side].cpu_seconds for each in taken]
+            rows.append(Row(f"{kind.upper()}: a round of the Trainer, as a share of {name}", "of it", wall, most_value=1.03))
+            rows.append(Row("the same, processor time", "of it", processor))
+    memory = [taken / GIGABYTE for taken in session.training_memory]
+    return [*rows, Row("Transform and training on JPEG, memory above the model's own", "GB", memory, most_value=1.5)]
+
+
 QUESTIONS: dict[str, tuple[str, ...]] = {
     "which runs had AUC over 0.9 with learning rate under 0.001": (
         "runs",
@@ -159,7 +173,7 @@ def pages(session: Session) -> list[Row]:
 
 
 PARTS: dict[str, Callable[[Session], list[Row]]] = {
-    part.__name__: part for part in (small, large, csv, pictures, spans, chain, commands, questions, pages, scheduler)
+    part.__name__: part for part in (small, large, csv, pictures, spans, chain, commands, questions, pages, scheduler, training)
 }
 LONG = ("large", "csv", "spans")
 

@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable
@@ -48,6 +49,14 @@ class Repetition:
 
     cold: PipelineRun
     cached: PipelineRun | None = None
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """What one round of a training takes, training and evaluation: the median of its rounds, all but the first."""
+
+    seconds: float
+    cpu_seconds: float
 
 
 class Session:
@@ -114,6 +123,25 @@ class Session:
         if _worked(self._nodes(root)) != worked:
             raise SystemExit(f"Other nodes did their work than {', '.join(sorted(worked))}. See {root.with_suffix('.log')}.")
         return seconds
+
+    def training(self, kind: str, *sides: str) -> list[dict[str, Rounds]]:
+        """Returns what rounds of training take, by side, once for each repetition; in each the sides take turns."""
+        return [{side: self._train(kind, side)[0] for side in sides} for _ in range(self.repetitions)]
+
+    @functools.cached_property
+    def training_memory(self) -> list[int]:
+        """Bytes that Transform and Trainer need of pictures, above those of a training on one batch that is there already."""
+        pairs = [[self._train("pictures", side)[1].peak_bytes for side in ("managed", "model")] for _ in range(self.repetitions)]
+        return [whole - model for whole, model in pairs]
+
+    def _train(self, kind: str, side: str) -> tuple[Rounds, Measurement]:
+        self._say(f"training: {kind}, {side}")
+        folder = empty_folder(WORK / "training" / f"{kind}-{side}")
+        log, command = folder.with_suffix(".log"), [sys.executable, HERE / "training.py", kind, side, folder]
+        measured = measure(command, log=log, memory=kind == "pictures", environment={"PYTHONPATH": str(HERE.parent)})
+        said = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
+        rounds = Rounds(statistics.median(said["seconds"]), statistics.median(said["cpu_seconds"])) if said["seconds"] else Rounds(0, 0)
+        return rounds, measured
 
     def chain(self, nodes: int) -> list[float]:
         """Returns the seconds of whole runs of a chain of nodes that do nothing."""

@@ -10,6 +10,7 @@ on a batch that is already there).
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import sys
 import time
@@ -103,6 +104,8 @@ def examples(folder: Path, kind: Kind, *, encoded: bool) -> tuple[Examples, Sche
     if not schema.path.exists():
         for number, (split, rows) in enumerate(splits.items()):
             write_split(made.path / f"Split-{split}", _batches(kind, rows, number, encoded=encoded), shards=2)
+        sizes = {split: sum(file.stat().st_size for file in made.split_path(split).iterdir()) for split in splits}
+        made.write_summary({"splits": {split: {"bytes": size} for split, size in sizes.items()}})  # as an ExampleGen does
         schema.path.mkdir()
         (schema.path / "schema.pbtxt").write_text(_schema(kind, encoded=encoded))
     made.set_splits(list(splits))
@@ -157,7 +160,9 @@ def managed(folder: Path, kind: Kind, *, encoded: bool, watch: bool) -> list[Ins
     for place in (context.temp, context.state, *(artifact.path for artifact in (*outputs.values(), *results.values()))):
         place.mkdir(parents=True, exist_ok=True)
     if encoded:
-        object.__new__(Transform).execute(context, examples=[rows], schema=schema, materialize=False, **outputs)
+        object.__new__(Transform).execute(
+            context, examples=[rows], schema=schema, materialize=False, batch_rows=256, updated_analyzer_cache=[], **outputs
+        )
     graph = outputs["transform_graph"] if encoded else None
     given = {"examples": [rows], "transform_graph": graph, "schema": schema, **results}
     object.__new__(Trainer).execute(context, label="label", epochs=kind.epochs, batch_size=BATCH, watch=watch, **given)
@@ -222,7 +227,7 @@ def main(name: str, side: str, folder: Path) -> None:
         "model": lambda: model_alone(folder, kind),
     }
     ends = sides[side]()
-    rounds = [(later[0] - earlier[0], later[1] - earlier[1]) for earlier, later in zip(ends, ends[1:], strict=False)]
+    rounds = [(later[0] - earlier[0], later[1] - earlier[1]) for earlier, later in itertools.pairwise(ends)]
     print(json.dumps({"seconds": [wall for wall, _ in rounds], "cpu_seconds": [cpu for _, cpu in rounds]}))
 
 

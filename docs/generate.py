@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 import components
-from components.trainer import FnArgs, ModelContext
+from components.trainer import Checkpoints, Finding, FnArgs, LearningRate, ModelContext, Rule, Sequences, TensorBoard, Watch
 from pipeline.cli.main import cauce
 from pipeline.component import REQUIRED, Component, NodeOptions, describe_type, spec_of
 
@@ -43,6 +43,9 @@ COMPONENTS = (
     "Importer",
 )
 """In the order in which a pipeline has them."""
+
+GIVEN = (components.Threshold, ModelContext, FnArgs, LearningRate, Sequences, Checkpoints, Watch, Rule, Finding, TensorBoard)
+"""What nodes, or the user's functions, are given."""
 
 _SECTION = re.compile(r"(Inputs|Outputs|Args|Attributes|Raises|Example|Examples):$")
 _ITEM = re.compile(r"(\w+(?: \w+)?(?:, \w+)*): (.*)", re.DOTALL)
@@ -132,7 +135,7 @@ def components_page() -> str:
     parts = ["# Components\n", NOTE, _contents()]
     for name in COMPONENTS:
         parts.extend(_component(getattr(components, name)))
-    for kind in (components.Threshold, ModelContext, FnArgs):
+    for kind in GIVEN:
         parts.extend(_values(kind))
     parts.extend(_node_options())
     return "\n".join(parts).rstrip() + "\n"
@@ -141,7 +144,7 @@ def components_page() -> str:
 def _contents() -> str:
     names = ", ".join(f"[{name}](#{name.lower()})" for name in COMPONENTS)
     return (
-        f"{names}; what they are given: [Threshold](#threshold), [ModelContext](#modelcontext), [FnArgs](#fnargs); "
+        f"{names}; what they are given: {', '.join(f'[{kind.__name__}](#{kind.__name__.lower()})' for kind in GIVEN)}; "
         "[options of every node](#options-of-every-node).\n\n"
         "Inputs are given by position or name, parameters by name. Components of your own: [component.md](component.md).\n"
     )

@@ -201,6 +201,7 @@ def _names() -> dict[str, Any]:
     """What the guides' examples take for granted: the components, and the nodes of a usual pipeline."""
     names: dict[str, Any] = {"Input": Input, "Output": Output, "Report": Report, "Pipeline": pipeline.Pipeline, "__name__": "guide"}
     names |= {name: getattr(components, name) for name in components.__all__}
+    names |= {name: getattr(components.trainer, name) for name in components.trainer.__all__}
     names |= {name: getattr(pipeline.artifacts, name) for name in ("Examples", "ExampleStatistics", "Model", "Schema")}
     nodes = {node.id: node for node in load_definition(REPOSITORY / "examples" / "taxi").pipeline.nodes}
     names |= {"examples": nodes["CsvExampleGen"], "statistics": nodes["StatisticsGen"], "schema": nodes["ImportSchema"]}

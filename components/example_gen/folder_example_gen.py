@@ -248,9 +248,7 @@ class AudioFolderExampleGen(FolderExampleGen):
             meanwhile, or a split gets no record.
 
     Example:
-        examples = AudioFolderExampleGen(
-            input="data/spoken_digits/*.tar.gz", names="{label}_{speaker}_{take:int}.wav", split_by="speaker"
-        )
+        examples = AudioFolderExampleGen(input="data/spoken_digits/*.tar.gz", names="{label}_{speaker}_{take:int}.wav", split_by="speaker")
     """
 
     needs = ("google_crc32c", "numpy", "pandas", "pyarrow.compute", "soundfile")

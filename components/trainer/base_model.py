@@ -94,7 +94,7 @@ def _wanted_download(error: BaseException) -> str | None:
 def _missing_download(node: str, address: str, error: BaseException) -> DataError:
     name = address.rpartition("/")[2]
     folder = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
-    reason = str(error).rpartition(address)[2].lstrip(": ") or str(error)
+    reason = str(error).rpartition(address)[2].lstrip(": ").removeprefix("None -- ") or str(error)
     return DataError(
         f"Node '{node}': build_model wants {address}, which cannot be downloaded here ({reason}).",
         hint=f"Download it where there is a network, and put it at {folder / 'models' / name}; "

@@ -28,11 +28,6 @@ class Devices:
     strategy: str
     distributed: Any = None
 
-    @property
-    def counted(self) -> bool:
-        """Whether batches can be counted as they are made: not where TensorFlow hands them to several devices."""
-        return self.distributed is None
-
     @contextmanager
     def scope(self) -> Iterator[None]:
         """Where model and optimizer must be made."""

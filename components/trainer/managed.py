@@ -27,6 +27,7 @@ from components.trainer.stopping import EarlyStopping, Improvement
 from components.trainer.stream import TrainingStream, evaluation_data
 from components.trainer.summary import describe
 from components.trainer.user_module import UserModule, built_model
+from components.trainer.watch.tried import Tried
 from components.trainer.watch.watcher import Watcher
 from pipeline.context import Context
 from pipeline.errors import ExecutionError, UserCodeError
@@ -106,7 +107,8 @@ def _build(context: Context, module: UserModule, prepared: Preparation, artifact
         warm_start(context.node, served_model(model), artifacts.base_model)
     configure_optimizer(model, settings, prepared.plan.steps)
     model.jit_compile = settings.jit_compile or (model.jit_compile and settings.backend == "jax")
-    stops = (settings.checkpoints.every_steps if settings.checkpoints else None, settings.watch.every_steps)
+    profiled = 1 if settings.tensorboard.profile else None
+    stops = (settings.checkpoints.every_steps if settings.checkpoints else None, settings.watch.every_steps, profiled)
     model.steps_per_execution = steps_at_once(model, math.gcd(prepared.plan.steps_per_round, *(stop for stop in stops if stop)))
     return model
 
@@ -149,10 +151,10 @@ def _train(
     if prepared.evaluation is not None:
         evaluation = evaluation_data(prepared.evaluation, prepared.maker, batch_size=settings.batch_size, steps=settings.eval_steps)
     history = History(plan)
-    keeps_best = settings.early_stopping_patience is not None
-    watcher = Watcher(settings.watch, module, prepared, stream, context.log, keeps_best=keeps_best)
+    uncounted = _why_uncounted(devices, settings)
+    watcher = Watcher(settings.watch, module, prepared, stream, context.log, Tried.of(settings, model, prepared), uncounted=uncounted)
     kept = _listeners(history, watcher, settings)
-    reporting = Reporting(context.progress, plan, watcher.look_at_input if devices.counted else None)
+    reporting = Reporting(context.progress, plan, None if uncounted else watcher.look_at_input)
     listeners: list[Listener] = [history, reporting, *(listener for listener in kept.values() if listener is not history)]
     saved = None
     if settings.checkpoints is not None:
@@ -167,7 +169,7 @@ def _train(
         context.log.info("goes on at step %d, from a checkpoint", saved.step)
     loop = Loop(
         model,
-        lambda step: stream.begin(step, counted=devices.counted),
+        lambda step: stream.begin(step, counted=not uncounted),
         evaluation,
         plan,
         listeners,
@@ -180,6 +182,14 @@ def _train(
     if isinstance(stopping, EarlyStopping) and stopping.best_round:
         history.best_round = stopping.best_round
     return Trained(model, history, ended, loop.pace or Pace(), resumed_at, watcher)
+
+
+def _why_uncounted(devices: Devices, settings: Settings) -> str:
+    """Returns why batches cannot be counted as they are made; empty if they can."""
+    if devices.distributed is not None:
+        return "TensorFlow hands the batches to several devices"
+    # tf.data then gives up what it would do ahead wherever an operation has state, as the shuffling of each pass has.
+    return "deterministic training makes no batch ahead" if settings.deterministic else ""
 
 
 def _listeners(history: History, watcher: Watcher, settings: Settings) -> dict[str, Listener]:

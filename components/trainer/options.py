@@ -132,7 +132,7 @@ class Watch:
     Attributes:
         every_steps: Training steps between two looks at gradients, activations and weights. Default: None: as often as it costs at most
             2 % of the time; a training of a few seconds is not looked at in this way.
-        not_finite: The loss, or a weight, is infinite or no number. Default: stops the training.
+        not_finite: The loss is infinite or no number; layers whose weights are so are named. Default: stops the training.
         exploding_gradients: The norm of a layer's gradient is above the threshold (1,000).
         vanishing_gradients: The norm of a layer's gradient, as a share of the largest layer's, is below the threshold (1e-6).
         dead_relus: The share of a layer's ReLU units that are 0 for all rows looked at is above the threshold (0.9).

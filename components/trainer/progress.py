@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from components.trainer.moment import Listener, Moment, Plan, Report
+from pipeline.wording import duration
 
 if TYPE_CHECKING:
     import keras
@@ -95,7 +96,7 @@ class Reporting(Listener):
         if moment.step > first and now > since:
             per_second = (moment.step - first) / (now - since)
             fields["rows_per_s"] = round(per_second * plan.batch_size)
-            fields["left"] = _duration((plan.steps - moment.step) / per_second)
+            fields["left"] = duration((plan.steps - moment.step) / per_second)
         return fields | self._devices.fields()
 
 
@@ -127,9 +128,3 @@ def _gpu_memory() -> int | None:
 
 def _rounded(value: float) -> float:
     return round(float(value), 5)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.trainer.moment import Listener, Moment, StopTraining
 from pipeline.errors import UserCodeError, did_you_mean
+from pipeline.wording import counted
 
 if TYPE_CHECKING:
     import keras
@@ -88,7 +89,7 @@ class EarlyStopping(Listener):
             self.weights = self._averaged(moment.model)
         elif moment.round + 1 - self.best_round >= self._patience:
             raise StopTraining(
-                f"{self._improvement.monitor} has not been better than in round {self.best_round} for {self._patience} rounds"
+                f"{self._improvement.monitor} has not been better than in round {self.best_round} for {counted(self._patience, 'round')}"
             )
 
     def training_ended(self, model: keras.Model) -> None:

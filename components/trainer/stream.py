@@ -80,7 +80,7 @@ class TrainingStream:
 
         Args:
             step: Number of steps that are done.
-            counted: Whether batches are counted for `ready`; not where the data go to several devices.
+            counted: Whether batches are counted for `ready`.
         """
         import tensorflow as tf
 

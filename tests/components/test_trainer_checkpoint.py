@@ -36,12 +36,13 @@ KILLING = CNN.replace(
     """import os
 import signal
 import threading
+import time
 import tensorflow as tf
 
 
 def kill_when_there(file):
     while not os.path.exists(file):
-        pass
+        time.sleep(0.001)
     os.kill(os.getpid(), signal.SIGKILL)
 """,
 )
@@ -60,9 +61,9 @@ artifact = Examples(examples)
 artifact.set_splits(["train", "eval"])
 outputs = run(
     Trainer, folder, inputs={"examples": [artifact], "transform_graph": TransformGraph(graph)}, state=state,
-    module=module(folder, source.read_text()), label="side", epochs=6, batch_size=16, seed=3, deterministic=True,
+    module=module(folder, source.read_text()), label="side", epochs=4, batch_size=16, seed=3, deterministic=True,
     learning_rate=LearningRate(0.01, schedule="cosine", warmup_steps=5), ema=0.9, gradient_clipping=1.0, accumulation_steps=2,
-    early_stopping_patience=5, class_weights="balanced", checkpoints=Checkpoints(every_steps=3), watch=Watch(every_steps=4),
+    early_stopping_patience=3, class_weights="balanced", checkpoints=Checkpoints(every_steps=3), watch=Watch(every_steps=8),
     custom_config={"kill_at": str(state / "checkpoint.npz") if kill == "kill" else ""},
 )
 import tensorflow as tf
@@ -96,6 +97,8 @@ def test_a_killed_training_goes_on_in_mid_epoch_and_ends_with_the_weights_of_one
     (at,) = resumed["resumed_at"]
     assert at % 8 != 0, "it was killed between two epochs"
     assert whole["resumed_at"] == []
+    slow_input = next(rule for rule in whole["watch"]["rules"] if rule["rule"] == "slow_input")
+    assert slow_input["reason"] == "deterministic training makes no batch ahead"
     assert resumed["history"] == whole["history"]
     assert resumed["curves"] == whole["curves"]
     with np.load(tmp_path / "resumed" / "weights.npz") as one, np.load(tmp_path / "whole" / "weights.npz") as two:

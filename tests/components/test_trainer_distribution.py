@@ -44,6 +44,7 @@ def test_all_devices_train_the_same_model(tmp_path: Path) -> None:
     assert (summary["strategy"], summary["devices"]) == ("mirrored", ["CPU:0", "CPU:1"])
     assert summary["history"]["val_accuracy"][-1] > 0.9
     assert summary["watch"]["looks"] == 3
+    assert "several devices" in next(rule["reason"] for rule in summary["watch"]["rules"] if rule["rule"] == "slow_input")
     assert (Path(path) / "Format-Serving" / "saved_model.pb").is_file()
 
 

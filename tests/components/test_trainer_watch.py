@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from components.trainer import Rule, Watch
+from components.trainer.options import Action
 from components.trainer.watch.course import NotFinite, Overfitting, Plateau, SlowInput
 from components.trainer.watch.probe import Probe
 from components.trainer.watch.rules import (
@@ -22,6 +23,7 @@ from components.trainer.watch.rules import (
     VanishingGradients,
     WeightsDoNotMove,
 )
+from components.trainer.watch.tried import Tried
 from pipeline.errors import DefinitionError, ExecutionError
 from tests.components.weather import BINARY, CLASSES, trained, transformed
 
@@ -81,7 +83,8 @@ def test_exploding_gradients_are_named_by_layer() -> None:
     assert first.value is not None
     assert first.value > 100
     assert "layer 'hidden'" in first.text
-    assert "step 7" in first.text
+    assert "step 7; bound: 100." in first.text
+    assert first.advice == "Try gradient_clipping=1.0, a lower learning rate or scaled features."
     assert first.threshold == 100.0
 
 
@@ -217,8 +220,42 @@ def test_warnings_become_the_verdict_of_the_node(tmp_path: Path, weather: dict[s
     assert (first["step"], first["last_step"], first["times"]) == (10, 30, 3)
 
 
+def test_three_findings_are_told_of_different_rules_first_and_the_others_counted(tmp_path: Path, weather: dict[str, Any]) -> None:
+    eager = Watch(every_steps=10, exploding_gradients=Rule("warn", 1e-9), weights_do_not_move=Rule("warn", 1e9), class_loss=Rule("off"))
+    outputs = trained(tmp_path, weather, watch=eager, epochs=2)
+    found = outputs["model_run"].summary()["watch"]["findings"]
+    assert len(found) > 3
+    verdict = outputs.context.verdict
+    assert verdict is not None
+    *told, more = verdict.reasons
+    assert [line.partition(":")[0] for line in told] == ["exploding_gradients", "weights_do_not_move", "exploding_gradients"]
+    assert more == f"and {len(found) - 3} more in the summary of the ModelRun"
+
+
+def test_no_advice_names_what_is_set_already(tmp_path: Path, weather: dict[str, Any]) -> None:
+    wanted = Watch(every_steps=10, exploding_gradients=Rule("warn", 1e-9))
+    outputs = trained(tmp_path, weather, watch=wanted, epochs=1, gradient_clipping=1.0)
+    (first, *_) = outputs["model_run"].summary()["watch"]["findings"]
+    assert "at step 10, before it is clipped; bound: 1e-09." in first["text"]
+    assert first["advice"] == "Try a lower learning rate or scaled features."
+
+
+def test_advice_is_what_is_left_to_try() -> None:
+    worse, flat = rounds([0.9, 0.5, 0.3, 0.2], [0.5, 0.6, 0.7, 0.8]), rounds([0.5, 0.6], [0.5, 0.6])
+    expected = [
+        (Overfitting(tried=Tried(early_stopping=True, drops=True)), worse, "Try augmentation, weight decay or more rows."),
+        (Overfitting(tried=Tried(True, True, True, True, True, True, True, True)), worse, "Try more rows."),
+        (Plateau(0), flat, "Try early_stopping_patience or LearningRate(schedule='plateau')."),
+        (Plateau(0, Tried(early_stopping=True)), flat, "Try LearningRate(schedule='plateau')."),
+        (Plateau(0, Tried(early_stopping=True, scheduled=True)), flat, "Try fewer epochs, other features or a larger model."),
+    ]
+    assert [[found.advice for found in rule.at_round(seen)] for rule, seen, _ in expected] == [[text] for *_, text in expected]
+    (slow,) = SlowInput(tried=Tried(augments=True)).at_looks(100, 15, 20, 30.0)
+    assert slow.advice == "Try a cheaper augment, larger batches or more cores."
+
+
 def test_stop_fails_the_node_with_the_reason(tmp_path: Path, weather: dict[str, Any]) -> None:
-    with pytest.raises(ExecutionError, match=r"The watch stopped the training: val_loss has not been better .* for 1 rounds at step \d+"):
+    with pytest.raises(ExecutionError, match=r"The watch stopped the training: val_loss has not been better .* for 1 round at step \d+"):
         trained(tmp_path, weather, BINARY.replace("0.02", "5.0"), epochs=20, watch=Watch(plateau=Rule("stop", 0.5)))
 
 
@@ -242,6 +279,20 @@ def test_a_hook_hears_of_it_and_may_stop(tmp_path: Path, weather: dict[str, Any]
         trained(tmp_path, weather, HOOK, watch=wanted)
     with pytest.raises(DefinitionError, match="has no function 'on_finding' for the watch's hook"):
         trained(tmp_path, weather, watch=wanted)
+
+
+STANDING = BINARY.replace("Adam(0.02)", "Adam(0.0)")
+MENDED = STANDING + "\n\ndef on_finding(finding, model):\n    model.optimizer.learning_rate = 0.02\n"
+
+
+@pytest.mark.parametrize(("source", "action", "told"), [(STANDING, "warn", True), (MENDED, "hook", False)])
+def test_what_is_not_so_any_more_at_the_end_is_no_warning(
+    tmp_path: Path, weather: dict[str, Any], source: str, action: Action, told: bool
+) -> None:
+    outputs = trained(tmp_path, weather, source, epochs=4, watch=Watch(plateau=Rule(action, 0.5)))
+    (found,) = outputs["model_run"].summary()["watch"]["findings"]
+    assert found["rule"] == "plateau"
+    assert (outputs.context.verdict is not None) == told
 
 
 def test_without_the_watch_only_the_loss_is_checked(tmp_path: Path, weather: dict[str, Any]) -> None:

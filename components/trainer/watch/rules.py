@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from components.trainer.watch.finding import Finding
+from components.trainer.watch.tried import Tried, advice
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,18 @@ class WatchRule:
 
     Args:
         threshold: The bound; None for the rule's own.
+        tried: What the training does already, which is no advice then.
     """
 
     name: ClassVar[str]
     default: ClassVar[float | None] = None
-    needs_look: ClassVar[bool] = False
+    looks_at: ClassVar[Literal["loss", "model", "rounds", "input"]] = "model"
     passing: ClassVar[bool] = False
     """Whether it tells of a moment, and so counts even where it is not seen again."""
 
-    def __init__(self, threshold: float | None = None) -> None:
+    def __init__(self, threshold: float | None = None, tried: Tried | None = None) -> None:
         self.threshold = self.default if threshold is None else threshold
+        self.tried = tried or Tried()
         self.looked = False
 
     def at_look(self, look: Look) -> Iterator[Finding]:
@@ -87,7 +90,6 @@ class ExplodingGradients(WatchRule):
 
     name = "exploding_gradients"
     default = 1_000.0
-    needs_look = True
     passing = True
 
     def at_look(self, look: Look) -> Iterator[Finding]:
@@ -95,10 +97,10 @@ class ExplodingGradients(WatchRule):
         for layer, norm in look.gradients.items():
             self.looked = True
             if not norm <= self._bound():
-                text = (
-                    f"The gradient of layer '{layer}' has the norm {norm:.3g} at step {look.step}; more than {self._bound():g} is too much."
-                )
-                yield self._finding(look.step, layer, norm, text, "Clip gradients (gradient_clipping=1.0), or lower the learning rate.")
+                clipped = ", before it is clipped" if self.tried.clipping else ""
+                text = f"The gradient of layer '{layer}' has the norm {norm:.3g} at step {look.step}{clipped}; bound: {self._bound():g}."
+                remedies = {"gradient_clipping=1.0": self.tried.clipping, "a lower learning rate": False, "scaled features": False}
+                yield self._finding(look.step, layer, norm, text, advice(remedies))
 
 
 class VanishingGradients(WatchRule):
@@ -106,7 +108,6 @@ class VanishingGradients(WatchRule):
 
     name = "vanishing_gradients"
     default = 1e-6
-    needs_look = True
 
     def at_look(self, look: Look) -> Iterator[Finding]:
         """Yields each layer whose gradient, as a share of the longest, is below the threshold."""
@@ -118,10 +119,8 @@ class VanishingGradients(WatchRule):
             if norm / longest < self._bound():
                 reached = "no gradient" if norm == 0 else f"a gradient with the norm {norm:.3g}"
                 text = f"Layer '{layer}' gets {reached} at step {look.step}, and the longest gradient has {longest:.3g}."
-                advice = (
-                    "Residual connections, normalization, or ReLU instead of sigmoid and tanh; or is the layer not connected to the loss?"
-                )
-                yield self._finding(look.step, layer, norm / longest, text, advice)
+                remedy = "Try residual connections, normalization or ReLU; or is the layer not connected to the loss?"
+                yield self._finding(look.step, layer, norm / longest, text, remedy)
 
 
 class DeadRelus(WatchRule):
@@ -129,7 +128,6 @@ class DeadRelus(WatchRule):
 
     name = "dead_relus"
     default = 0.9
-    needs_look = True
 
     def at_look(self, look: Look) -> Iterator[Finding]:
         """Yields each layer of which a larger share than the threshold is dead."""
@@ -145,7 +143,6 @@ class WeightsDoNotMove(WatchRule):
 
     name = "weights_do_not_move"
     default = 1e-8
-    needs_look = True
 
     def at_look(self, look: Look) -> Iterator[Finding]:
         """Yields each layer whose weights changed by a smaller share per step than the threshold."""
@@ -161,7 +158,6 @@ class ClassLoss(WatchRule):
 
     name = "class_loss"
     default = 3.0
-    needs_look = True
     _LEAST_ROWS = 5
 
     def at_look(self, look: Look) -> Iterator[Finding]:
@@ -178,9 +174,12 @@ class ClassLoss(WatchRule):
                     f"The loss of class '{name}' is {loss:.3g} at step {look.step}, {loss / mean:.1f} times that of all rows, "
                     f"and guessing would give {guessing:.3g}."
                 )
-                yield self._finding(
-                    look.step, name, loss / mean, text, "class_weights='balanced', more rows of the class, or a look at its labels."
-                )
+                remedies = {
+                    "class_weights='balanced'": self.tried.class_weights,
+                    "more rows of the class": False,
+                    "a look at its labels": False,
+                }
+                yield self._finding(look.step, name, loss / mean, text, advice(remedies))
 
 
 LOOKING_RULES = (ExplodingGradients, VanishingGradients, DeadRelus, WeightsDoNotMove, ClassLoss)

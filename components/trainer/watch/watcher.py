@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import time
@@ -19,6 +20,7 @@ from components.trainer.watch.course import COURSE_RULES, NotFinite, SlowInput
 from components.trainer.watch.finding import Finding
 from components.trainer.watch.probe import Probe, layers_not_finite
 from components.trainer.watch.rules import LOOKING_RULES, Rounds, WatchRule
+from components.trainer.watch.tried import Tried
 from pipeline.errors import DefinitionError, ExecutionError, did_you_mean
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ _EVALUATION_ROWS = 512
 _FIRST_LOOK_STEPS = 5
 _FIRST_LOOK_SECONDS = 0.1
 _LEAST_SECONDS_OF_INPUT = 20.0
+_MOST_WARNINGS = 3
 
 Record = dict[str, Any]
 
@@ -45,7 +48,8 @@ class Watcher(Listener):
         prepared: The rows to look with.
         stream: The batches that are trained on.
         log: Where warnings go at once.
-        keeps_best: Whether early stopping keeps the weights of the best round, so that overfitting does no harm.
+        tried: What the training does already, which no advice is to name.
+        uncounted: Why batches cannot be counted as they are made; empty if they can.
 
     Raises:
         DefinitionError: If a rule calls a hook that the module does not have.
@@ -58,8 +62,9 @@ class Watcher(Listener):
         prepared: Preparation,
         stream: TrainingStream,
         log: logging.Logger,
+        tried: Tried,
         *,
-        keeps_best: bool = False,
+        uncounted: str = "",
     ) -> None:
         self._watch = watch
         self._prepared = prepared
@@ -67,7 +72,7 @@ class Watcher(Listener):
         self._log = log
         self._wanted: dict[str, Rule] = dict(watch.rules())
         kinds: dict[str, type[WatchRule]] = {kind.name: kind for kind in (*COURSE_RULES, *LOOKING_RULES)}
-        self._rules = {name: kinds[name](rule.threshold) for name, rule in self._wanted.items() if rule.action != "off"}
+        self._rules = {name: kinds[name](rule.threshold, tried) for name, rule in self._wanted.items() if rule.action != "off"}
         self._hook = module.optional(watch.hook)
         if self._hook is None and any(rule.action == "hook" for rule in self._wanted.values()):
             raise DefinitionError(
@@ -75,12 +80,13 @@ class Watcher(Listener):
                 f"{did_you_mean(watch.hook, vars(module.module))}",
                 hint=f"def {watch.hook}(finding, model): ...",
             )
-        self._reasons: dict[str, str] = {}
-        if keeps_best and self._wanted["overfitting"].action == "warn":
+        self._reasons: dict[str, str] = {"slow_input": uncounted} if uncounted else {}
+        if tried.early_stopping and self._wanted["overfitting"].action == "warn":
             self._rules.pop("overfitting", None)
             self._reasons["overfitting"] = "early stopping keeps the weights of the best round"
         self._probe: Probe | None = None
         self._found: dict[str, Record] = {}
+        self._asked: dict[str, int] = {}
         self._rounds: dict[str, list[float]] = {}
         self._looks, self._seconds, self._cost = 0, 0.0, 0.0
         self._began, self._last_look, self._steps_seen = time.monotonic(), 0, 0
@@ -98,7 +104,7 @@ class Watcher(Listener):
         if isinstance(rule, NotFinite):
             rule.looked = True
             if not math.isfinite(loss):
-                self._act([rule.at_loss(moment.step, self._prepared.plan.steps, loss, layers_not_finite(moment.model))], moment)
+                self._act(rule, [rule.at_loss(moment.step, self._prepared.plan.steps, loss, layers_not_finite(moment.model))], moment)
         if self._is_time(moment.step):
             self._look(moment)
 
@@ -115,8 +121,8 @@ class Watcher(Listener):
             self._rounds.get(monitor, []),
             larger_is_better(moment.model, monitor),
         )
-        for rule in self._rules.values():
-            self._act(rule.at_round(rounds), moment)
+        for rule in self._that_look_at("rounds"):
+            self._act(rule, rule.at_round(rounds), moment)
 
     def look_at_input(self, moment: Moment) -> None:
         """Looks whether a batch is ready; called a few times per second, when all steps so far are really done."""
@@ -127,14 +133,17 @@ class Watcher(Listener):
         seconds = time.monotonic() - self._began
         rule = self._rules.get("slow_input")
         if isinstance(rule, SlowInput) and seconds >= _LEAST_SECONDS_OF_INPUT:
-            self._act(rule.at_looks(moment.step, self._input_waits, self._input_looks, seconds), moment)
+            self._act(rule, rule.at_looks(moment.step, self._input_waits, self._input_looks, seconds), moment)
 
     def waiting(self) -> float | None:
         """Returns the share of looks at which no batch was ready; None where nobody looked often enough."""
         return round(self._input_waits / self._input_looks, 4) if self._input_looks >= SlowInput.LEAST_LOOKS else None
 
+    def _that_look_at(self, what: str) -> list[WatchRule]:
+        return [rule for rule in self._rules.values() if rule.looks_at == what]
+
     def _is_time(self, step: int) -> bool:
-        if not any(rule.needs_look for rule in self._rules.values()):
+        if not self._that_look_at("model"):
             return False
         if self._watch.every_steps is not None:
             return step // self._watch.every_steps > self._last_look // self._watch.every_steps
@@ -153,8 +162,8 @@ class Watcher(Listener):
         self._last_look = moment.step
         self._cost = time.monotonic() - began
         self._seconds += self._cost
-        for rule in self._rules.values():
-            self._act(rule.at_look(look), moment)
+        for rule in self._that_look_at("model"):
+            self._act(rule, rule.at_look(look), moment)
 
     def _make_probe(self, model: keras.Model) -> Probe:
         prepared = self._prepared
@@ -169,12 +178,13 @@ class Watcher(Listener):
             )
         return Probe(model, rows, sample, context.classes)
 
-    def _act(self, findings: Iterable[Finding], moment: Moment) -> None:
-        """Records findings, and warns, stops or calls the hook where one is new.
+    def _act(self, rule: WatchRule, findings: Iterable[Finding], moment: Moment) -> None:
+        """Records what a rule finds, and warns, stops or calls the hook where it is new.
 
         Raises:
             ExecutionError: If training is to stop.
         """
+        self._asked[rule.name] = moment.step
         for finding in findings:
             key = f"{finding.rule} {finding.layer or ''}"
             if key in self._found:
@@ -191,14 +201,18 @@ class Watcher(Listener):
                 raise ExecutionError(f"The watch stopped the training: {finding.text}", hint=finding.advice)
 
     def warnings(self) -> tuple[str, ...]:
-        """Returns what a person should know of the finished training: what was still so at the end, and what happened on the way."""
-        last = {"look": self._last_look, "round": max((record["last_step"] for record in self._found.values()), default=0)}
-        told = []
+        """Returns what a person should know of the finished training: what was still so at the end, and what happened on the way.
+
+        Each rule is told of once before any is told of twice, and at most three in all.
+        """
+        told: dict[str, list[str]] = {}
         for record in self._found.values():
             rule = self._rules[record["rule"]]
-            if rule.passing or record["last_step"] >= (last["look"] if rule.needs_look else last["round"]):
-                told.append(f"{record['rule']}: {record['text']} {record['advice']}")
-        return tuple(told)
+            if rule.passing or record["last_step"] == self._asked[rule.name]:
+                told.setdefault(rule.name, []).append(f"{rule.name}: {record['text']} {record['advice']}")
+        lines = [line for lines in itertools.zip_longest(*told.values()) for line in lines if line is not None]
+        more = len(lines) - _MOST_WARNINGS
+        return (*lines[:_MOST_WARNINGS], *([f"and {more:,} more in the summary of the ModelRun"] if more > 0 else []))
 
     def report(self) -> dict[str, Any]:
         """Returns the part `watch` of ModelRun's summary."""
@@ -225,7 +239,7 @@ class Watcher(Listener):
         known = self._reasons.get(name) or (self._probe.not_looked.get(name) if self._probe is not None else None)
         if known:
             return known
-        if self._rules[name].needs_look and not self._looks:
+        if self._rules[name].looks_at == "model" and not self._looks:
             return f"training was too short to look within {_SHARE:.0%} of its time; Watch(every_steps=...) looks in any case"
         reasons = {
             "slow_input": "training was too short to tell",
@@ -238,9 +252,16 @@ class Watcher(Listener):
 
     def state(self) -> dict[str, Any]:
         """Returns what was found, and the rounds."""
-        return {"found": self._found, "rounds": self._rounds, "looks": self._looks, "last_look": self._last_look}
+        return {
+            "found": self._found,
+            "asked": self._asked,
+            "rounds": self._rounds,
+            "looks": self._looks,
+            "last_look": self._last_look,
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Takes what `state` returned."""
         self._found, self._rounds = dict(state["found"]), {name: list(values) for name, values in state["rounds"].items()}
+        self._asked = dict(state["asked"])
         self._looks, self._last_look = state["looks"], state["last_look"]

@@ -76,5 +76,8 @@ def _watch(watch: dict[str, Any]) -> list[RenderableType]:
         shown.append(Text(f"  {finding['advice']}", style="dim"))
     quiet = [rule["rule"] for rule in rules if rule["state"] == "quiet"]
     shown.append(Text(f"watched, and quiet: {', '.join(quiet) or 'none'}"))
-    shown += [Text(f"not looked: {rule['rule']}: {rule['reason']}", style="dim") for rule in rules if rule["state"] == "not looked"]
-    return shown
+    reasons: dict[str, list[str]] = {}
+    for rule in rules:
+        if rule["state"] == "not looked":
+            reasons.setdefault(rule["reason"], []).append(rule["rule"])
+    return shown + [Text(f"not looked: {', '.join(names)}: {reason}", style="dim") for reason, names in reasons.items()]
