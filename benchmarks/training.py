@@ -105,7 +105,10 @@ def examples(folder: Path, kind: Kind, *, encoded: bool) -> tuple[Examples, Sche
         for number, (split, rows) in enumerate(splits.items()):
             write_split(made.path / f"Split-{split}", _batches(kind, rows, number, encoded=encoded), shards=2)
         sizes = {split: sum(file.stat().st_size for file in made.split_path(split).iterdir()) for split in splits}
-        made.write_summary({"splits": {split: {"bytes": size} for split, size in sizes.items()}})  # as an ExampleGen does
+        columns = [{"name": "image", "content": "image"}] if encoded else []
+        made.write_summary(
+            {"splits": {split: {"bytes": size} for split, size in sizes.items()}, "columns": columns}
+        )  # as an ExampleGen does
         schema.path.mkdir()
         (schema.path / "schema.pbtxt").write_text(_schema(kind, encoded=encoded))
     made.set_splits(list(splits))
@@ -160,9 +163,7 @@ def managed(folder: Path, kind: Kind, *, encoded: bool, watch: bool) -> list[Ins
     for place in (context.temp, context.state, *(artifact.path for artifact in (*outputs.values(), *results.values()))):
         place.mkdir(parents=True, exist_ok=True)
     if encoded:
-        object.__new__(Transform).execute(
-            context, examples=[rows], schema=schema, materialize=False, batch_rows=256, updated_analyzer_cache=[], **outputs
-        )
+        object.__new__(Transform).execute(context, examples=[rows], schema=schema, materialize=False, updated_analyzer_cache=[], **outputs)
     graph = outputs["transform_graph"] if encoded else None
     given = {"examples": [rows], "transform_graph": graph, "schema": schema, **results}
     object.__new__(Trainer).execute(context, label="label", epochs=kind.epochs, batch_size=BATCH, watch=watch, **given)

@@ -16,6 +16,11 @@ def contents_of(summary: Mapping[str, Any]) -> dict[str, str]:
     return {str(column["name"]): str(column["content"]) for column in summary.get("columns", ()) if column.get("content")}
 
 
+def holds_files(summary: Mapping[str, Any]) -> bool:
+    """Returns whether a feature holds pictures or sounds, from the summary of Examples."""
+    return any(content in _FILES for content in contents_of(summary).values())
+
+
 def with_contents(schema: schema_pb2.Schema | None, contents: Mapping[str, str]) -> schema_pb2.Schema | None:
     """Returns a schema by which TensorFlow Data Validation looks at the sizes of files, not at their bytes as at texts.
 

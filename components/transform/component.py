@@ -10,6 +10,9 @@ from pipeline.component import Component, Input, Output
 from pipeline.context import Context
 from pipeline.errors import DefinitionError
 
+_ROWS, _ROWS_OF_FILES = 4096, 256
+"""Rows of a batch; of pictures and sounds fewer, as they are far larger decoded."""
+
 
 class Transform(Component):
     """Applies the user's `preprocessing_fn` to all rows, after the full pass of TensorFlow Transform (TFT) that it asks for.
@@ -38,7 +41,8 @@ class Transform(Component):
         analyze_splits: The splits that the analyzers look at. Default: `("train",)`.
         transform_splits: The splits to write. Default: None, for all.
         custom_config: Handed to a `preprocessing_fn` that has this argument. Default: None, for an empty dict.
-        batch_rows: Rows that are handled at once; fewer for very wide rows. Default: 4096.
+        batch_rows: Rows that are handled at once; fewer for very wide rows. Default: None, for 4,096, and 256 where there are
+            pictures or sounds, which `preprocessing_fn` decodes.
 
     Raises:
         UserCodeError: If `preprocessing_fn` raises, asks for a feature that the schema does not have, returns something else than tensors,
@@ -68,7 +72,7 @@ class Transform(Component):
         """Checks the splits and the size of a batch."""
         if not self.parameters["analyze_splits"]:
             raise DefinitionError(f"Node '{self.id}': analyze_splits is empty. Expected at least one split, for example ('train',).")
-        if self.parameters["batch_rows"] < 1:
+        if self.parameters["batch_rows"] is not None and self.parameters["batch_rows"] < 1:
             raise DefinitionError(f"Node '{self.id}': batch_rows must be at least 1. Received: {self.parameters['batch_rows']}")
 
     def execute(
@@ -85,10 +89,11 @@ class Transform(Component):
         analyze_splits: tuple[str, ...] = ("train",),
         transform_splits: tuple[str, ...] | None = None,
         custom_config: dict[str, Any] | None = None,
-        batch_rows: int = 4096,
+        batch_rows: int | None = None,
     ) -> None:
         """Analyzes, writes the transform graph, and transforms the splits."""
         from components.records import refuse_sequences
+        from components.schema.contents import holds_files
         from components.schema.file import read_schema_of
         from components.tensorflow_setup import use_cpu_only
         from components.transform.analysis import analyze
@@ -104,11 +109,12 @@ class Transform(Component):
         preprocess = Preprocessing(function, context.node, preprocessing_fn, custom_config or {})
         shards = tuple(shards_of(examples, analyze_splits))
         graph = transform_graph.path
+        rows = batch_rows or (_ROWS_OF_FILES if any(holds_files(one.summary()) for one in examples) else _ROWS)
         context.progress("analyzing")
         datasets = datasets_of(examples, updated_analyzer_cache, analyze_splits)
-        analyze(context, Analysis(shards, read_schema_of(schema), preprocess, graph, context.temp / "tft", batch_rows, datasets))
+        analyze(context, Analysis(shards, read_schema_of(schema), preprocess, graph, context.temp / "tft", rows, datasets))
         describe_caches(datasets, updated_analyzer_cache)
         transform_graph.write_summary(summarize_transform(load_transform(graph)))
         if materialize and transformed_examples is not None:
             chosen = splits if transform_splits is None else transform_splits
-            materialize_splits(context, examples, graph, transformed_examples, chosen, batch_rows=batch_rows)
+            materialize_splits(context, examples, graph, transformed_examples, chosen, batch_rows=rows)
