@@ -13,7 +13,7 @@ import pyarrow as pa
 from starlette.testclient import TestClient
 
 from components.records import write_split
-from pipeline.artifacts import Artifact, ArtifactState, artifact_type
+from pipeline.artifacts import Artifact, ArtifactState, Property, artifact_type
 from pipeline.hashing import extent
 from pipeline.metadata import MetadataStore
 from pipeline.records import ExecutionState, RunState
@@ -106,7 +106,12 @@ def _hostile_run(made: Showcase) -> None:
     """A finished run whose artifacts are of every type; all its names and values mean harm."""
     store, run = made.project.store, "20260101-000000-aaaaaa"
     started = int(time.time() * 1000) - 60_000
-    properties = {"started": started, "nodes": json.dumps([*SUMMARIES]), "settings": json.dumps({HOSTILE: HOSTILE}), "definition": HOSTILE}
+    properties: dict[str, Property] = {
+        "started": started,
+        "nodes": json.dumps([*SUMMARIES]),
+        "settings": json.dumps({HOSTILE: HOSTILE}),
+        "definition": HOSTILE,
+    }
     store.begin_run(HOSTILE, run, properties)
     previous: list[Artifact] = []
     for name, summary in SUMMARIES.items():

@@ -62,6 +62,7 @@ def test_token_becomes_a_cookie_that_scripts_and_other_sites_do_not_get(showcase
     cookie = welcome.headers["set-cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
+    assert access.token
     assert access.token not in welcome.text
     assert "url=/runs?state=done" in welcome.text
     assert client.get("/runs").status_code == 200
