@@ -41,15 +41,19 @@ class History(Listener):
     _last: tuple[int, dict[str, float]] = (0, {})
 
     def steps_done(self, moment: Moment) -> None:
-        """Keeps a point of each curve, the mean since the point before, at most 1,000 in all and equally far apart."""
+        """Keeps a point of each curve, at most 1,000 in all and equally far apart.
+
+        A mean is that since the point before; what is no mean, such as a precision, is that since the round began, as Keras counts it.
+        """
         done, means = self._last
         if moment.step // self._stride == done // self._stride:
             return
         began = moment.round * self.plan.steps_per_round
         before = done - began if done > began else 0
         now = moment.step - began
+        others = _no_means(moment.model)
         for name, value in moment.logs.items():
-            mean = (value * now - means.get(name, 0.0) * before) / (now - before) if before else value
+            mean = (value * now - means.get(name, 0.0) * before) / (now - before) if before and name not in others else value
             self._points.setdefault(name, []).append((moment.step, number(mean)))
         self._last = (moment.step, dict(moment.logs))
 
@@ -86,6 +90,14 @@ class History(Listener):
         found = [_curve(name, [step for step, _ in points], [value for _, value in points]) for name, points in self._points.items()]
         found += [_curve(name, self.evaluated_at, values) for name, values in self.metrics.items() if name not in self._points]
         return sorted(found, key=lambda curve: (_rank(curve["chart"]), curve["chart"], curve["split"] != "train"))
+
+
+def _no_means(model: Any) -> set[str]:
+    """Returns the names of the metrics of a Keras model that are no means over rows."""
+    import keras
+
+    own = [metric for group in model.metrics for metric in getattr(group, "metrics", (group,))]
+    return {metric.name for metric in own if getattr(type(metric), "result", None) is not keras.metrics.Mean.result}
 
 
 def _curve(name: str, steps: Sequence[int], values: Sequence[float | None]) -> Curve:

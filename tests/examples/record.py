@@ -11,7 +11,6 @@ from tests.examples.project import REPOSITORY, ExampleProject
 from tests.examples.session import QUESTIONS, Session
 from tests.sessions import Step, sessions, with_session
 
-
 EXAMPLES = ("taxi", "bikes", "penguins", "signs", "spam", "air_quality", "spoken_digits")
 
 
