@@ -2,7 +2,7 @@
 
     python benchmarks/run.py                 everything: half an hour on two cores, and some minutes more the first time
     python benchmarks/run.py --quick         without the repeated data, each run once
-    python benchmarks/run.py --only chain    one part: small, large, csv, chain, commands
+    python benchmarks/run.py --only chain    one part: small, large, csv, spans, chain, commands
 
 A full run writes `results/latest.json` and the table in `docs/performance.md`, any other only `.bench/partial.json`.
 Ends with 1 if a limit is not kept.
@@ -18,7 +18,7 @@ from dataclasses import asdict
 from typing import Any
 
 from report import Row, machine, print_table, to_json, update_document
-from session import HERE, TIMES, WORK, PipelineRun, Repetition, Session
+from session import HERE, SPAN_TIMES, SPANS, TIMES, WORK, PipelineRun, Repetition, Session
 
 GIGABYTE = 1e9
 CHAIN = 20
@@ -85,8 +85,20 @@ def commands(session: Session) -> list[Row]:
     ]
 
 
-PARTS: dict[str, Callable[[Session], list[Row]]] = {part.__name__: part for part in (small, large, csv, chain, commands)}
-LONG = ("large", "csv")
+def spans(session: Session) -> list[Row]:
+    """A window of 30 spans that moves on by one, against the same window done at once, as far as the full pass of the transform."""
+    moved, whole = session.spans
+    rows = f"{SPANS} spans of {15_002 * SPAN_TIMES:,} rows"
+    share = statistics.median(moved) / statistics.median(whole)
+    return [
+        Row(f"window of {rows}, nothing kept", "s", whole),
+        Row(f"the same window moved on by span {SPANS + 1}", "s", moved),
+        Row("the same as a share of the whole", "of it", [share], most_value=0.2),
+    ]
+
+
+PARTS: dict[str, Callable[[Session], list[Row]]] = {part.__name__: part for part in (small, large, csv, spans, chain, commands)}
+LONG = ("large", "csv", "spans")
 
 
 def _seconds(runs: list[PipelineRun]) -> list[float]:

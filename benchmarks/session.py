@@ -15,11 +15,14 @@ from typing import Any
 
 from measure import Command, Measurement, clean_environment, measure
 from peer.install import install
-from trips import empty_folder, taxi_data
+from trips import empty_folder, span_data, taxi_data
 
 HERE = Path(__file__).resolve().parent
 WORK = HERE.parent / ".bench"
 TIMES = 100
+SPANS = 30
+SPAN_TIMES = 10
+"""How often the 15,002 trips are repeated in each span."""
 _CACHED_AT_MOST = 0.5
 """Seconds; a component of TFX that took longer was not cached, or did very little."""
 _WARM_UP = "import tensorflow_transform, tensorflow_data_validation, tensorflow_model_analysis"
@@ -75,6 +78,25 @@ class Session:
         """Runs of cauce that only ingest the repeated data."""
         roots = [empty_folder(WORK / "ours" / f"ingest-{number}") for number in range(1, self.repetitions + 1)]
         return [self._run_taxi(TIMES, root, "--to", "CsvExampleGen") for root in roots]
+
+    @functools.cached_property
+    def spans(self) -> tuple[list[float], list[float]]:
+        """The seconds of runs that move a full window by one span, and of runs that do all of the moved window at once."""
+        data = span_data(HERE.parent / "data" / "taxi" / "span-1" / "trips.csv", WORK / "data", spans=SPANS + 1, times=SPAN_TIMES)
+        moved, whole = empty_folder(WORK / "ours" / "spans-moved"), empty_folder(WORK / "ours" / "spans-whole")
+        everything = {"ImportSchema", "CsvExampleGen", "StatisticsGen", "Transform"}
+        self._run_spans(data, moved, f"--span={SPANS}", worked=everything)
+        runs = [self._run_spans(data, moved, worked=everything - {"ImportSchema"})]
+        return runs, [self._run_spans(data, whole, worked=everything)]
+
+    def _run_spans(self, data: Path, root: Path, *options: str, worked: set[str]) -> float:
+        self._say(f"cauce: a window of {SPANS} spans {' '.join(options)}".rstrip())
+        setting = f"CsvExampleGen.input={data}/span-{{SPAN}}/*.csv"
+        command: Command = [self.cauce, "run", HERE / "spans", "--root", root, "--set", setting, *options]
+        seconds = measure(command, log=root.with_suffix(".log")).seconds
+        if _worked(self._nodes(root)) != worked:
+            raise SystemExit(f"Other nodes did their work than {', '.join(sorted(worked))}. See {root.with_suffix('.log')}.")
+        return seconds
 
     def chain(self, nodes: int) -> list[float]:
         """Returns the seconds of whole runs of a chain of nodes that do nothing."""

@@ -21,6 +21,20 @@ def taxi_data(source: Path, folder: Path, *, times: int = 1) -> Path:
     return target.parent
 
 
+def span_data(source: Path, folder: Path, *, spans: int, times: int) -> Path:
+    """Returns a folder with `span-1` to `span-<spans>`, each the rows of `source` `times` times, begun at another row."""
+    target = folder / f"spans-{spans}-{times}"
+    if not target.is_dir():
+        unfinished = empty_folder(target.with_suffix(".part"))
+        header, *rows = source.read_bytes().splitlines(keepends=True)
+        for number in range(1, spans + 1):
+            first = number * len(rows) // spans % len(rows)
+            (unfinished / f"span-{number}").mkdir()
+            (unfinished / f"span-{number}" / "trips.csv").write_bytes(header + b"".join(rows[first:] + rows[:first]) * times)
+        unfinished.rename(target)
+    return target
+
+
 def empty_folder(folder: Path) -> Path:
     """Returns the folder, emptied."""
     shutil.rmtree(folder, ignore_errors=True)

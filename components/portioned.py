@@ -13,12 +13,12 @@ from pipeline.portions import Portion
 
 
 class ExamplesDriver(Driver):
-    """Makes each artifact of the input `examples` a portion, where there are several; one alone is done as a whole."""
+    """Makes each artifact of the input `examples` a portion, where there are or may be several; one alone is done as a whole."""
 
     def prepare(self, node: Component, inputs: Mapping[str, tuple[Artifact, ...]], project: Path) -> Prepared:
         """Names the portions after their spans."""
         examples = inputs["examples"]
-        if len(examples) < 2:
+        if len(examples) == 1 and not any(channel.has_several for channel in node.inputs.get("examples", ())):
             return Prepared(dict(node.parameters))
         names = portion_names(examples)
         portions = (

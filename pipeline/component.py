@@ -176,6 +176,16 @@ class Component:
     def validate(self) -> None:
         """Checks the parameters against one another; components override it and raise `DefinitionError`."""
 
+    def newest(self, count: int = 1) -> Channel:
+        """Returns the channel of the last artifacts of the node's only output, such as the newest span of a window.
+
+        Raises:
+            DefinitionError: If it has several outputs, or `count` is not 1 or more.
+        """
+        if len(self.outputs) != 1:
+            raise DefinitionError(f"Node '{self.id}' has {len(self.outputs)} outputs: {', '.join(self.outputs)}.", hint="Name one of them.")
+        return next(iter(self.outputs.values())).newest(count)
+
     def makes_several(self, output: str) -> bool:
         """Returns whether an output may have more than one artifact; components whose work falls into portions say more."""
         return spec_of(type(self)).outputs[output].many if output in spec_of(type(self)).outputs else False

@@ -10,9 +10,9 @@ others; its other outputs are made of all of them. Where it declares none, `exec
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -225,13 +225,14 @@ def sentences(node: Component, decisions: Sequence[PortionDecision]) -> tuple[st
     """Returns one sentence for the portions that have the same fate for the same reason, those to be done first."""
     to_do = [made for made in decisions if not made.is_done]
     done = [made.portion.name for made in decisions if made.is_done]
+    order = [made.portion.name for made in decisions]
     lines = []
     for reason in dict.fromkeys(made.reason for made in to_do):
         names = [made.portion.name for made in to_do if made.reason == reason]
-        lines.append(f"{shortened_names(names)} {_plural(reason) if len(names) > 1 else reason}")
+        lines.append(f"{shortened_names(names, order)} {_plural(reason) if len(names) > 1 else reason}")
     if done:
         anew = "" if to_do or is_mapped(node) else " and put together anew"
-        lines.append(f"{shortened_names(done)} {'are' if len(done) > 1 else 'is'} reused{anew}")
+        lines.append(f"{shortened_names(done, order)} {'are' if len(done) > 1 else 'is'} reused{anew}")
     return tuple(lines)
 
 
@@ -240,18 +241,20 @@ def _plural(reason: str) -> str:
     return f"{ {'is': 'are', 'has': 'have'}.get(verb, verb) } {rest}"
 
 
-def shortened_names(names: Sequence[str]) -> str:
-    """Returns names as a person writes them: `span 1`, `span 2`, `span 3`, `span 7` become `spans 1-3, 7`."""
+def shortened_names(names: Sequence[str], order: Sequence[str]) -> str:
+    """Returns names as a person writes them: `span 1`, `span 2`, `span 3`, `span 7` become `spans 1-3, 7`.
+
+    Those that are no numbers are taken together where they follow one another in `order`, which has all names.
+    """
     nouns = {name.partition(" ")[0] for name in names}
     ends = [name.partition(" ")[2] for name in names]
     if len(names) == 1 or len(nouns) > 1 or not all(ends):
         return ", ".join(names)
-    return f"{nouns.pop()}s {', '.join(_ranges(ends))}"
-
-
-def _ranges(ends: Sequence[str]) -> Iterable[str]:
-    if not all(end.isdecimal() for end in ends):
-        return ends if len(ends) <= 3 else (f"{ends[0]} to {ends[-1]} ({len(ends)})",)
-    numbered = enumerate(int(end) for end in ends)
-    runs = [[number for _, number in run] for _, run in groupby(numbered, key=lambda item: item[1] - item[0])]
-    return [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs]
+    numbers = all(end.isdecimal() for end in ends)
+    places = [int(end) for end in ends] if numbers else [order.index(name) for name in names]
+    runs = [[end for _, _, end in run] for _, run in groupby(zip(count(), places, ends, strict=False), key=lambda item: item[1] - item[0])]
+    shown = [
+        ", ".join(run) if len(run) == 1 or (not numbers and len(run) < 3) else f"{run[0]}{'-' if numbers else ' to '}{run[-1]}"
+        for run in runs
+    ]
+    return f"{nouns.pop()}s {', '.join(shown)}"

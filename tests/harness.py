@@ -52,7 +52,7 @@ def run(
     project = project or tmp_path
     context = Context("test", "run", kind.__name__, number, project, code or project, base / ".temp", state or base / ".state", beam_args)
     node = object.__new__(kind)
-    node.id = kind.__name__
+    node.id, node.inputs = kind.__name__, {}
     node.parameters = {name: parameters.pop(name, declared.default) for name, declared in spec.parameters.items()}
     if parameters:
         raise TypeError(f"{kind.__name__} has no parameters {sorted(parameters)}")

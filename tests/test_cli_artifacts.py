@@ -131,10 +131,35 @@ SUMMARIES: dict[str, dict[str, Any]] = {
                         "blocks": True,
                     }
                 ],
-                "drift": [{"feature": "island", "kind": "drift", "measure": "L_INFTY", "value": 0.013, "threshold": 0.01}],
+                "drift": [
+                    {
+                        "feature": "island",
+                        "kind": "drift",
+                        "measure": "L_INFTY",
+                        "value": 0.013,
+                        "threshold": 0.01,
+                        "exceeds": True,
+                        "values_before": 110.0,
+                        "values_now": 115.0,
+                        "chance": {"method": "permutation", "observed": 0.013, "expected": 0.02, "upper": 0.05, "p_value": 0.734},
+                        "changed": [{"value": "'Dream'", "before": 0.35, "now": 0.363}],
+                        "note": "",
+                    }
+                ],
             },
         },
+        "span": 3,
+        "baselines": [{"kind": "drift", "span": 2, "rows": {"eval": 110}}],
         "changes": [CHANGE],
+    },
+    "RetrainingDecision": {
+        "retrain": False,
+        "reason": "No data are new since model 8.",
+        "policy": "new data and model older than 30 days",
+        "rules": [
+            {"rule": "new data", "holds": False, "text": "no data are new since model 8"},
+            {"rule": "model older than 30 days", "holds": True, "text": "model 8 is 31 days old, more than 30 days"},
+        ],
     },
     "TransformGraph": {
         "inputs": ["bill", "island"],
@@ -226,6 +251,7 @@ SUMMARIES: dict[str, dict[str, Any]] = {
                 "lower": None,
                 "upper": None,
                 "baseline": None,
+                "difference": None,
             }
         ],
     },
@@ -263,12 +289,20 @@ blocked: the data may not be used as they are
 split eval: 115 rows, 1 anomaly
 feature  severity  blocks  what  counts
 sex  error  yes  Unexpected string values.  in 115 of 115 rows; 'unknown' 3 times, 2.61%
-feature  measure  distance  threshold
-island  drift  l infty  0.013  0.01
+feature  measure  distance  threshold  by chance  changed most
+island  drift  l infty  0.013  0.01  73.4 %  'Dream' 35.0 % -> 36.3 %
 
 split train: 229 rows, no anomalies
 
 to review what would make the schema accept the data: cauce schema diff schemas/penguins.pbtxt""",
+    "RetrainingDecision": """
+no model is trained
+  No data are new since model 8.
+  The policy: new data and model older than 30 days.
+
+asks for it  rule  because
+no  new data  no data are new since model 8
+yes  model older than 30 days  model 8 is 31 days old, more than 30 days""",
     "TransformGraph": """
 takes 2 features: bill, island
 

@@ -204,4 +204,4 @@ def _names() -> dict[str, Any]:
     nodes = {node.id: node for node in load_definition(REPOSITORY / "examples" / "taxi").pipeline.nodes}
     names |= {"examples": nodes["CsvExampleGen"], "statistics": nodes["StatisticsGen"], "schema": nodes["ImportSchema"]}
     names |= {"transform": nodes["Transform"], "trainer": nodes["Trainer"], "champion": nodes["Resolver"].model}
-    return names | {"evaluator": nodes["Evaluator"], "pusher": nodes["Pusher"]}
+    return names | {"evaluator": nodes["Evaluator"], "pusher": nodes["Pusher"], "validator": nodes["ExampleValidator"]}

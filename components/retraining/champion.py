@@ -40,7 +40,7 @@ class ChampionCheck(Component):
         DataError: If label, weight or a slice cannot be found, or a split has no rows.
 
     Example:
-        check = ChampionCheck(examples, champion.model, label="big_tip", metrics=["AUC"])
+        check = ChampionCheck(examples, champion, label="big_tip", metrics=["AUC"])
     """
 
     needs = ("tensorflow_model_analysis",)

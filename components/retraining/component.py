@@ -110,11 +110,9 @@ class RetrainingPolicy(Component):
         DataError: If the champion was evaluated without the metric that a rule names.
 
     Example:
-        gate = RetrainingPolicy(
-            examples,
-            champion=champion.model,
-            retrain_if=NewData(rows=1000) | ModelOlderThan(days=30),
-        )
+        from components.retraining import ModelOlderThan, NewData
+
+        gate = RetrainingPolicy(examples, champion=champion, retrain_if=NewData(rows=1000) | ModelOlderThan(days=30))
         trainer = Trainer(transform.transformed_examples, transform.transform_graph, schema, module="model", label="cnt", when=gate.passed)
     """
 

@@ -33,7 +33,7 @@ class StatisticsGen(Component):
 
     Outputs:
         statistics: `Split-<name>/FeatureStats.pb`, and `summary.json` (`schemas/summaries/ExampleStatistics.json`); of all examples.
-        span_statistics: The same for each of several examples, in their order; none for one alone.
+        span_statistics: The same for each of several examples, in their order; none for one that stands alone.
 
     Args:
         exclude_splits: Splits to leave out. Default: none.

@@ -28,7 +28,7 @@ class Transform(Component):
             and `summary.json` (`schemas/summaries/TransformGraph.json`).
         transformed_examples: The transformed splits; empty with `materialize=False`.
         updated_analyzer_cache: For each of several examples, in their order, what the analyzers accumulated over it, as TFT keeps it;
-            none for one alone. A window that moves analyzes only its new span.
+            none for one that stands alone. A window that moves analyzes only its new span.
 
     Args:
         preprocessing_fn: `module:function` of `preprocessing_fn(inputs)` or `preprocessing_fn(inputs, custom_config)`, which maps raw

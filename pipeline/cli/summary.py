@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -94,15 +95,17 @@ def _node_table(result: RunResult) -> Table:
 
 
 def _rows(result: RunResult) -> list[Text]:
-    """Returns the rows per split of each Examples artifact that was made from files."""
+    """Returns the rows per split of the Examples that were made from files, those of several spans together."""
     lines = []
-    for outcome in result.outcomes:
-        for artifact in _artifacts(outcome):
-            if artifact.type_name == "Examples" and "input_fingerprint" in artifact.properties:
-                counts = artifact.record_counts
-                total = sum(counts.values())
-                parts = ", ".join(f"{split} {count:,}" for split, count in counts.items())
-                lines.append(Text.assemble(("rows      ", "bold"), f"{total:,} ({parts})"))
+    for group in (group for outcome in result.outcomes for group in outcome.outputs.values()):
+        made = [artifact for artifact in group if artifact.type_name == "Examples" and "input_fingerprint" in artifact.properties]
+        if made:
+            counts: Counter[str] = Counter()
+            for artifact in made:
+                counts.update(artifact.record_counts)
+            spans = f" in {len(made)} spans" if len(made) > 1 else ""
+            parts = ", ".join(f"{split} {count:,}" for split, count in counts.items())
+            lines.append(Text.assemble(("rows      ", "bold"), f"{counts.total():,}{spans} ({parts})"))
     return lines
 
 

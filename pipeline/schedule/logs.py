@@ -54,6 +54,8 @@ def set_up(*, as_json: bool, file: Path | None) -> None:
                 f"The log file {file} cannot be written: {error.strerror}", hint="Name another one: --log-file FILE"
             ) from error
     handler.setFormatter(_Json() if as_json else _Text())
+    for before in LOGGER.handlers:
+        before.close()
     LOGGER.handlers[:] = [handler]
     LOGGER.setLevel(logging.INFO)
     LOGGER.propagate = False

@@ -211,6 +211,8 @@ class CauceRuns:
             with self.log(attempt).open("rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
                 lines = file.read().decode("utf-8", "replace").split("\n")
+        except FileNotFoundError:
+            return ""
         except OSError as error:
             return f"its log cannot be read ({error.strerror})"
         return " ".join(line.strip() for line in [line for line in lines if line.strip()][-_LINES:])

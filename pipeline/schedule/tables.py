@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import ssl
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ VERSION = 1
 FILE = "schedule.db"
 _SQLITE = "sqlite://"
 _PATIENCE = 30.0
+_CREATIONS, _PAUSE = 20, 0.05
 
 metadata = MetaData()
 _long = Text().with_variant(MEDIUMTEXT, "mysql")
@@ -247,16 +249,24 @@ def _create(engine: Engine) -> None:
         with engine.connect() as connection:
             if connection.execute(select(versions.c.version)).first():
                 return
-    try:
-        metadata.create_all(engine)
-    except (OperationalError, ProgrammingError, InternalError):
-        metadata.create_all(engine)  # another process made one of them between the look and the attempt
+    _make_tables(engine)
     for table, row in ((changes, {"id": 1, "schedules": 0, "ticks": 0}), (versions, {"version": VERSION})):
         try:
             with engine.begin() as connection:
                 connection.execute(insert(table).values(**row))
         except IntegrityError:
             continue  # another process was faster
+
+
+def _make_tables(engine: Engine) -> None:
+    """Makes those that are missing; again, where another process made one of them between the look and the attempt."""
+    for _ in range(_CREATIONS):
+        try:
+            metadata.create_all(engine)
+            return
+        except (OperationalError, ProgrammingError, InternalError, IntegrityError):
+            time.sleep(_PAUSE)
+    metadata.create_all(engine)
 
 
 def _check_version(engine: Engine, shown: str) -> None:

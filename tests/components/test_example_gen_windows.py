@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from components import CsvExampleGen
+from components import CsvExampleGen, StatisticsGen
 from components.example_gen.spans import available
 from components.example_gen.windows import ChosenSpans, SpanChoice, choose_spans
 from pipeline.artifacts import Examples
@@ -174,8 +174,11 @@ def test_one_span_of_a_window_is_taken_by_name(project: Project) -> None:
     examples = window(2)
     ran = project.run(One(examples.examples.newest()), Rows(examples))
     assert (ran.output("One").path / "numbers.json").read_text() == "[2]"
+    assert (examples.newest().name, examples.newest().last) == ("examples", 1)
     with pytest.raises(DefinitionError, match="expects 1 or more"):
-        examples.examples.newest(0)
+        examples.newest(0)
+    with pytest.raises(DefinitionError, match="has 2 outputs: statistics, span_statistics"):
+        StatisticsGen(examples).newest()
 
 
 def test_range_from_outside_into_a_node_that_takes_one_is_refused(project: Project) -> None:

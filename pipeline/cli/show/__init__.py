@@ -25,6 +25,7 @@ _RENDERERS = {
     "ExampleStatistics": ("statistics", "render"),
     "Schema": ("schema", "render"),
     "ExampleAnomalies": ("anomalies", "render"),
+    "RetrainingDecision": ("decision", "render"),
     "TransformGraph": ("transform", "render"),
     "Model": ("model", "render_model"),
     "ModelRun": ("model", "render_run"),

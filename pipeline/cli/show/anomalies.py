@@ -25,7 +25,8 @@ def render(summary: dict[str, Any]) -> list[RenderableType]:
             shown.append(table(["feature", "severity", "blocks", "what", "counts"], [_line(anomaly) for anomaly in found]))
         measured = split.get("drift") or ()
         if measured:
-            shown.append(table(["feature", "", "measure", "distance", "threshold"], map(_drift, measured), right=["distance", "threshold"]))
+            columns = ["feature", "", "measure", "distance", "threshold", "by chance", "changed most"]
+            shown.append(table(columns, map(_drift, measured), right=["distance", "threshold", "by chance"]))
     if summary.get("records"):
         shown += [Text(), *render_issues(summary["records"])]
     file = summary.get("schema_file")
@@ -44,4 +45,15 @@ def _line(anomaly: dict[str, Any]) -> list[str]:
 
 def _drift(one: dict[str, Any]) -> list[str]:
     measure = str(one.get("measure", "-")).lower().replace("_", " ")
-    return [str(one.get("feature", "-")), str(one.get("kind", "-")), measure, number(one.get("value")), number(one.get("threshold"))]
+    chance = (one.get("chance") or {}).get("p_value")
+    changed = [
+        f"{change.get('value', '-')} {_share(change.get('before'))} -> {_share(change.get('now'))}" for change in one.get("changed") or ()
+    ]
+    distance = [number(one.get("value")), number(one.get("threshold"))]
+    often = "-" if chance is None else f"{chance:.1%}".replace("%", " %")
+    told = "; ".join([*changed, *([str(one["note"])] if one.get("note") else [])])
+    return [str(one.get("feature", "-")), str(one.get("kind", "-")), measure, *distance, often, told]
+
+
+def _share(value: Any) -> str:
+    return "-" if value is None else f"{value:.1%}".replace("%", " %")
