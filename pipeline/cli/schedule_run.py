@@ -129,7 +129,7 @@ def _stop_on_signals(works: Daemon) -> None:
 def backfill(name: str, spans: str, dry_run: bool, root: str | None, metadata: str | None, as_json: bool) -> int:
     """Run the schedule NAME once for each of some spans of the past, in order.
 
-    Where a daemon works, it runs them, and this command follows; else this command runs them itself. It leaves with code 1 where one failed.
+    Where a daemon works, it runs them, and this command follows; else this command runs them itself. Exit code 1 where one failed.
 
     \b
     Examples:
