@@ -5,6 +5,7 @@ python benchmarks/scheduler.py [SECONDS]
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import signal
@@ -123,7 +124,7 @@ def arrivals(folder: Path, count: int = ARRIVALS) -> list[float]:
         time.sleep(3)
         for number in range(1, count + 1):
             appeared = time.time()
-            _span(bench.folder / "arriving", number)
+            _span(bench.folder / "arriving", number, age=0.0)
             _wait(lambda number=number: len(bench.state.ticks()) >= number and not bench.state.open_ticks())
             found.append(MetadataStore(bench.url).runs()[-1].started / 1000 - appeared)
             time.sleep(0.1 * number)
@@ -140,10 +141,12 @@ def _trigger(folder: Path, number: int) -> Trigger:
     return SpanArrived(f"source-{number}/span-{{SPAN}}/*.csv", str(folder))
 
 
-def _span(folder: Path, number: int) -> None:
+def _span(folder: Path, number: int, *, age: float = 3600.0) -> None:
+    """Makes a span, an hour ago or now."""
     file = folder / f"span-{number}" / "a.csv"
     file.parent.mkdir(parents=True)
     file.write_text("a,b\n1,2\n")
+    os.utime(file, (time.time() - age,) * 2)
 
 
 def _cpu(process: psutil.Process) -> float:
@@ -159,11 +162,17 @@ def _wait(wanted: object) -> None:
         time.sleep(0.02)
 
 
-if __name__ == "__main__":
-    work = Path(__file__).parent.parent / ".bench"
-    waited = arrivals(work / "arrivals")
-    print(
-        f"from a new span to its run: {sorted(waited)[len(waited) // 2]:.2f} s in the middle, {max(waited):.2f} s at most of {len(waited)}"
-    )
-    at_rest = idle(work / "idle", float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS)
+def main() -> None:
+    """Measures both, and prints them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="for how long the idle daemon is measured")
+    parser.add_argument("--folder", type=Path, default=Path(__file__).parent.parent / ".bench" / "scheduler", help="is made anew")
+    arguments = parser.parse_args()
+    waited = sorted(arrivals(arguments.folder / "arrivals"))
+    print(f"from a new span to its run: {waited[len(waited) // 2]:.2f} s in the middle of {len(waited)}, {waited[-1]:.2f} s at most")
+    at_rest = idle(arguments.folder / "idle", arguments.seconds)
     print(f"idle with {SCHEDULES:,} schedules: {at_rest.share:.2%} of a core, {at_rest.resident / 1e6:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

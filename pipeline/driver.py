@@ -273,7 +273,7 @@ def _unmet_condition(node: Component, resolution: Resolution) -> Decision | None
             return Decision(Action.WAIT, (f"runs if {condition.description}",))
         if isinstance(found, Missing):
             return Decision(Action.SKIP, (f"its condition cannot be judged: {found.reason}",))
-        holds, reason = condition.holds(found[0])
+        holds, reason = condition.holds(found[-1])  # the newest, where there are several
         if not holds:
             return Decision(Action.SKIP, (reason,))
     return None

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from components.example_gen.inputs import ResolvedInput
+from components.example_gen.known_files import NOTE, knowing, note_of
 from components.example_gen.patterns import Pattern
 from components.example_gen.spans import check_ready, patterns_of, spanned
 from components.example_gen.windows import choose_spans, parameters_of
 from pipeline.artifacts import Artifact
 from pipeline.component import Component
-from pipeline.driver import Driver, KeyPart, Prepared
+from pipeline.driver import Decision, Driver, KeyPart, Prepared, RunInfo
 from pipeline.errors import DefinitionError
 from pipeline.hashing import digest
 from pipeline.portions import Portion
+from pipeline.resolution import Resolution
+from pipeline.storage import Storage
+
+if TYPE_CHECKING:
+    from pipeline.metadata import MetadataStore
 
 InputPattern = str | tuple[str, ...] | dict[str, str] | dict[str, tuple[str, ...]]
 """One pattern, several, or those of each given split."""
@@ -35,12 +43,19 @@ class InputDriver(Driver):
 
     allows_empty_files = False
 
+    def decide(self, node: Component, run: RunInfo, resolution: Resolution, store: MetadataStore, storage: Storage) -> Decision:
+        """Decides as all drivers do; files that the node has read before, and that are still the same, are not read for it."""
+        last = next(resolution.history.executions(node.id), None)
+        with knowing([str(last.properties[NOTE])] if last is not None and NOTE in last.properties else []):
+            return super().decide(node, run, resolution, store, storage)
+
     def prepare(self, node: Component, inputs: Mapping[str, tuple[Artifact, ...]], project: Path) -> Prepared:
         """Finds the files of `node`, and fingerprints them."""
-        given = node.parameters
+        given, began = node.parameters, time.time_ns()
         chosen = choose_spans(given["input"], parameters_of(given), project, allow_empty=self.allows_empty_files)
         portions = tuple(_portion(found, name) for found, name in zip(chosen.inputs, chosen.names, strict=False))
         newest = chosen.inputs[-1]
+        digests = [(file.path, file.sha256) for found in chosen.inputs for file in found.files]
         if len(chosen.inputs) == 1:
             resolved, part = {"input": newest, "span": newest.span, "version": newest.version}, _files_part(newest)
         else:
@@ -51,7 +66,7 @@ class InputDriver(Driver):
             {**given, **resolved},
             (part,),
             frozenset({"input", "window", "missing_spans", "ready"}),
-            {"input_files": part.text, "input_fingerprint": part.digest, "span": newest.span},
+            {"input_files": part.text, "input_fingerprint": part.digest, "span": newest.span, NOTE: note_of(digests, since=began)},
             portions,
             chosen.remarks,
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from components.example_gen.known_files import digest_known
 from components.example_gen.patterns import Match
 from components.example_gen.spans import Patterns, patterns_of
 from pipeline.errors import DataError
@@ -90,7 +91,7 @@ class ResolvedInput:
             DataError: If one is not.
         """
         for file in self.files:
-            if _digested(file.path) != file.sha256:
+            if _digested(file.path, digest_file) != file.sha256:
                 raise DataError(
                     f"{file.path} changed while it was read, or shortly before.",
                     hint="Write new data to a new file and rename it when it is complete, then run again.",
@@ -209,8 +210,8 @@ def _fingerprint(path: Path, folder: Path, project: Path, allow_empty: bool) -> 
     return InputFile(name, path, size, sha256)
 
 
-def _digested(path: Path) -> str:
+def _digested(path: Path, digest: Callable[[Path], str] = digest_known) -> str:
     try:
-        return digest_file(path)
+        return digest(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error

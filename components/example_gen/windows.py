@@ -175,7 +175,7 @@ class _Selection:
         return known[number]
 
     def _refuse(self, missing: Sequence[int]) -> None:
-        number = missing[0]
+        number = missing[0] if self._choice.is_range or self._choice.span is None else missing[-1]
         more = f"; {len(missing) - 1} more are missing" if len(missing) > 1 else ""
         if number in self._versions:
             why = f"{self._named(number)} of '{self._pattern.text}' is not complete: {self._why_not(number)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-import os
+import threading
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 from pipeline.metadata import sqlite_file
 from pipeline.schedule.clock import Clock
 from pipeline.schedule.due import due_ticks
+from pipeline.schedule.folders import LOOK, Folders, time_of
 from pipeline.schedule.journal import Journal, Look
 from pipeline.schedule.model import Schedule
 from pipeline.schedule.state import State
-from pipeline.schedule.triggers import ArtifactMade, Clocked, Drift, FileChanged, ModelAge, SpanArrived, Trigger, Webhook
+from pipeline.schedule.triggers import ArtifactMade, Clocked, Drift, ModelAge, Trigger, Webhook
 from pipeline.schedule.watching import Watcher
-
-LOOK = 0.5
-"""Seconds between two looks at the folders of spans and at files."""
 
 _STORE_LOOK = 5.0
 _AGE_LOOK = 60.0
@@ -46,9 +44,10 @@ class _Watched:
     next: float = 0.0
     cost: float = 0.0
 
-    def has_changed(self) -> bool:
-        """Returns whether a folder has another time than before the last look."""
-        return any(_time(folder) != time for folder, time in self.times.items())
+    @property
+    def reads_store(self) -> bool:
+        """Whether it looks into the metadata store."""
+        return isinstance(self.trigger, ArtifactMade | Drift | ModelAge)
 
 
 @dataclass
@@ -60,12 +59,14 @@ class Collector:
         journal: Writes them.
         watcher: Looks at what does not come by the clock.
         clock: The time.
+        woken: Is set when a folder changes.
     """
 
     state: State
     journal: Journal
     watcher: Watcher
     clock: Clock
+    woken: threading.Event = field(default_factory=threading.Event)
     schedules: dict[int, Schedule] = field(default_factory=dict)
     _due: list[tuple[int, int, str]] = field(default_factory=list)
     _clocked: dict[tuple[int, str], tuple[Schedule, Clocked, int]] = field(default_factory=dict)
@@ -73,6 +74,13 @@ class Collector:
     _looked: float = float("-inf")
     _store_looked: float = float("-inf")
     _store_time: int = -1
+
+    def __post_init__(self) -> None:
+        self._folders = Folders(self.clock)
+
+    def end(self) -> None:
+        """Watches nothing any more."""
+        self._folders.end()
 
     def load(self) -> None:
         """Reads the schedules and their cursors anew."""
@@ -124,18 +132,22 @@ class Collector:
 
     def _seen(self) -> Iterator[Look]:
         moment = self.clock.monotonic()
-        if not self._watched or moment - self._looked < LOOK * 0.9:
+        told = self._folders.told()
+        if not self._watched or not (told or moment - self._looked >= LOOK * 0.9):
             return
         self._looked = moment
+        changed = told | self._folders.look({path: time for watched in self._watched for path, time in watched.times.items()})
         store_changed = self._store_has_changed(moment)
         pause = max(_FULL_LOOK, _SHARE * sum(watched.cost for watched in self._watched))
         for watched in self._watched:
-            if self._is_due(watched, moment, store_changed) and (look := self._look(watched, moment, pause)) is not None:
+            due = moment >= watched.next or (store_changed and watched.reads_store) or not changed.isdisjoint(watched.times)
+            if due and (look := self._look(watched, moment, pause)) is not None:
                 yield look
+        self._folders.watch({path for watched in self._watched for path in watched.times}, self.woken)
 
     def _look(self, watched: _Watched, moment: float, pause: float) -> Look | None:
         """Looks at a trigger; returns what there is to record, if there is anything."""
-        times = {folder: _time(folder) for folder in watched.times}
+        times = {folder: time_of(folder) for folder in watched.times}
         before = self.clock.monotonic()
         look = self.watcher.look(watched.schedule, watched.trigger, watched.cursor, self.clock.now())
         watched.cost = self.clock.monotonic() - before
@@ -148,27 +160,13 @@ class Collector:
         watched.cursor, watched.problem = look.cursor, look.problem
         return look if changed else None
 
-    @staticmethod
-    def _is_due(watched: _Watched, moment: float, store_changed: bool) -> bool:
-        """Returns whether something may have changed."""
-        match watched.trigger:
-            case SpanArrived():
-                return moment >= watched.next or watched.has_changed()
-            case FileChanged():
-                return True
-            case ArtifactMade() | Drift():
-                return store_changed
-            case ModelAge():
-                return store_changed or moment >= watched.next
-        return False
-
     def _store_has_changed(self, moment: float) -> bool:
         """Returns whether the metadata store may have changed: a look at its files, or each time where a server has it."""
         if moment - self._store_looked < _STORE_LOOK:
             return False
         self._store_looked = moment
         file = sqlite_file(self.state.metadata_url)
-        before, self._store_time = self._store_time, _time(str(file)) if file else 0
+        before, self._store_time = self._store_time, time_of(str(file)) if file else 0
         return file is None or before != self._store_time
 
 
@@ -178,10 +176,3 @@ def _pause(watched: _Watched, pause: float) -> float:
         return _AGE_LOOK
     spread = zlib.crc32(f"{watched.schedule.id} {watched.trigger.key}".encode()) % 1000 / 1000
     return pause * (0.5 + spread)
-
-
-def _time(path: str) -> int:
-    try:
-        return os.stat(path).st_mtime_ns  # noqa: PTH116 - called a thousand times a second; a Path costs three times as much
-    except OSError:
-        return 0

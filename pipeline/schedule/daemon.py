@@ -10,8 +10,9 @@ from typing import Protocol
 
 from pipeline.errors import CauceError
 from pipeline.schedule.clock import Clock
-from pipeline.schedule.collecting import LOOK, Collector
+from pipeline.schedule.collecting import Collector
 from pipeline.schedule.dispatching import Dispatcher, TellOf, tell_nobody
+from pipeline.schedule.folders import LOOK
 from pipeline.schedule.journal import Journal
 from pipeline.schedule.lease import Holder, Lease, LeaseLostError
 from pipeline.schedule.logs import say
@@ -73,7 +74,7 @@ class Daemon:
     def __post_init__(self) -> None:
         self.lease = Lease(self.state, self.clock, once=self.once, places=self.places)
         self.journal = Journal(self.lease, self.clock)
-        self.collector = Collector(self.state, self.journal, self.watcher, self.clock)
+        self.collector = Collector(self.state, self.journal, self.watcher, self.clock, self.woken)
         self.dispatcher = Dispatcher(self.state, self.journal, self.runs, self.clock, self.places, self.tell, self.only)
         self._changes: tuple[int, int] | None = None
         self._changes_read = float("-inf")
@@ -212,5 +213,6 @@ class Daemon:
             say("stopped", f"the daemon has stopped: {error}", level=logging.WARNING)
 
     def _end_helpers(self) -> None:
+        self.collector.end()
         for helper in self.helpers:
             helper.end()

@@ -225,16 +225,17 @@ def _file_state(path: str) -> list[int] | None:
 
 
 def _look_at_file(schedule: Schedule, trigger: FileChanged, cursor: str, now: int) -> Look:
-    seen, found = json.loads(cursor), _file_state(trigger.path)
+    seen, found, paths = json.loads(cursor), _file_state(trigger.path), (trigger.path,)
     if found is None or found == seen:
         # A file that is gone is forgotten: the next one there is new, even if it is the same.
-        return Look(schedule.id, trigger.key, json.dumps(found), problem="" if found else f"there is no {trigger.path}")
+        return Look(schedule.id, trigger.key, json.dumps(found), problem="" if found else f"there is no {trigger.path}", folders=paths)
     age = now / 1000 - found[0] / 1e9
     if 0 <= age < trigger.settle:
-        return Look(schedule.id, trigger.key, cursor, problem=f"{trigger.path} was written {age:.1f} s ago, and may not be complete")
+        problem = f"{trigger.path} was written {age:.1f} s ago, and may not be complete"
+        return Look(schedule.id, trigger.key, cursor, problem=problem, soon=True, folders=paths)
     cause = f"{trigger.path} {'has changed' if seen else 'is there'}"
     tick = NewTick(f"{trigger.key}|{found[0]}.{found[1]}.{found[2]}", trigger.key, now, cause)
-    return Look(schedule.id, trigger.key, json.dumps(found), (tick,))
+    return Look(schedule.id, trigger.key, json.dumps(found), (tick,), folders=paths)
 
 
 def _drift(anomalies: Artifact) -> str:

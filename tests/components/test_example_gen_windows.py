@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 import pytest
 
 from components import CsvExampleGen, StatisticsGen
+from components.example_gen import known_files
 from components.example_gen.spans import available
 from components.example_gen.windows import ChosenSpans, SpanChoice, choose_spans
+from pipeline import hashing
 from pipeline.artifacts import Examples
 from pipeline.component import Component, Input, Output
 from pipeline.errors import DataError, DefinitionError, UsageError
@@ -247,6 +250,8 @@ def test_missing_span_inside_a_window_is_refused_or_allowed(tmp_path: Path) -> N
         DataError, match=r"has no span 3; 1 more are missing.\nIt has: 1, 2, 5. Write it, or go on without it: missing_spans="
     ):
         choose(tmp_path, window=4)
+    with pytest.raises(DataError, match="has no span 9; 3 more are missing"):
+        choose(tmp_path, window=5, span=9)
     chosen = choose(tmp_path, window=4, missing="allow")
     assert (chosen.names, chosen.remarks) == (("2", "5"), ("span 3 is missing (allowed)", "span 4 is missing (allowed)"))
 
@@ -321,3 +326,44 @@ def test_span_that_a_split_lacks_is_not_complete(tmp_path: Path) -> None:
         ("1", True, "it has files"),
         ("2", False, "no file matches 'eval-{SPAN}.csv' of split 'eval'"),
     ]
+
+
+def test_files_of_old_spans_are_looked_at_and_not_read_again(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known_files, "_SETTLED_NS", -(10**10))  # else the test waits two seconds
+    read: list[str] = []
+
+    def digest_file(path: Path) -> str:
+        read.append(path.parts[-3])
+        return hashing.digest_file(path)
+
+    for span in (1, 2, 3):
+        put(project.folder, span)
+    project.run(window(3))
+    monkeypatch.setattr(known_files, "digest_file", digest_file)
+    put(project.folder, 4)
+    assert project.plan(window(3))["CsvExampleGen"].reasons == ("span 4 is new", "spans 2-3 are reused")
+    assert read == ["span-4"]
+    file = project.folder / "span-3/v1/rows.csv"
+    times = file.stat()
+    file.write_text(file.read_text().replace("v1", "w1"))
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))  # a change that keeps size and time of modification
+    read.clear()
+    assert project.plan(window(3))["CsvExampleGen"].reasons == ("span 3 changed", "span 4 is new", "span 2 is reused")
+    assert read == ["span-3", "span-4"]
+
+
+def test_files_that_were_just_written_are_not_remembered(project: Project) -> None:
+    put(project.folder, 1)
+    ran = project.run(window(1))
+    assert project.executions(ran.result.run)["CsvExampleGen"].properties[known_files.NOTE] == "[]"
+
+
+def test_note_of_many_files_keeps_what_fits(tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.csv" for number in range(400)]
+    for file in files:
+        file.touch()
+    note = known_files.note_of(((file, "0" * 64) for file in files), since=time.time_ns() + 10**11)
+    kept = json.loads(note)
+    assert 100 < len(kept) < 400
+    assert len(note) <= 60_000
+    assert kept[-1][0] == str(files[-1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,11 +12,15 @@ from tests.schedule.world import World
 
 
 @pytest.fixture
-def world(project: Project) -> Callable[..., World]:
+def world(project: Project) -> Iterator[Callable[..., World]]:
     """Makes a scheduler in a folder in memory, on a clock that is moved."""
+    made: list[World] = []
 
     def make(start: str = "2026-01-01 00:00", **given: Any) -> World:
         project.root.mkdir(exist_ok=True)
-        return World(project.root, start, **given)
+        made.append(World(project.root, start, **given))
+        return made[-1]
 
-    return make
+    yield make
+    for world in made:
+        world.daemon.collector.end()

@@ -32,7 +32,7 @@ def test_year_with_changes_of_the_clock_leap_day_and_a_machine_that_sleeps_accou
     there = world("2028-01-01 00:00", places=3)
     schedules = [
         there.add("berlin", Cron("30 2 * * *", BERLIN), missed=Missed.ALL),
-        there.add("york", Cron("30 1 * * *", NEW_YORK), missed=Missed.LATEST),
+        there.add("york", Cron("30 1 * * 0", NEW_YORK), missed=Missed.LATEST),
         there.add("leap", Cron("0 12 29 2 *"), missed=Missed.ALL),
         there.add("often", Every(72 * HOUR, there.clock.now()), missed=Missed.NONE),
     ]
@@ -41,7 +41,7 @@ def test_year_with_changes_of_the_clock_leap_day_and_a_machine_that_sleeps_accou
         there.go(min(chance.uniform(1, 10) * 24 * HOUR, (end - there.clock.now()) / 1000))
         if there.clock.now() < end:
             there.restart()  # the machine sleeps over due times, and wakes up again
-            there.clock.move(min(chance.choice([10, 2 * HOUR, 30 * HOUR, 100 * HOUR]), (end - there.clock.now()) / 1000))
+            there.clock.move(min(chance.choice([10, 2 * HOUR, 100 * HOUR, 500 * HOUR]), (end - there.clock.now()) / 1000))
     there.go(HOUR)
     ran = Counter((tick.schedule, tick.due) for tick in there.runs.ticks)
     for schedule in schedules:
@@ -55,7 +55,8 @@ def test_year_with_changes_of_the_clock_leap_day_and_a_machine_that_sleeps_accou
     by_name = {schedule.name: Counter(tick.state for tick in there.ticks(schedule.name)) for schedule in schedules}
     assert by_name["berlin"] == {TickState.DONE: 366}
     assert by_name["leap"] == {TickState.DONE: 1}
-    assert by_name["york"][TickState.SKIPPED] > 10
+    assert by_name["york"][TickState.DONE] > 30
+    assert by_name["york"][TickState.SKIPPED] >= 1
     assert by_name["often"][TickState.SKIPPED] > 10
     assert not any("missed" in tick.cause for tick in there.ticks("often"))
 

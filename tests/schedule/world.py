@@ -112,6 +112,7 @@ class World:
     def restart(self) -> None:
         """Replaces the daemon, as after `kill -9`; the lease of the one before is taken as that of a process that is gone."""
         self.daemon.lease.release()
+        self.daemon.collector.end()
         self.daemon = self.new_daemon()
 
     def add(self, name: str, *triggers: Trigger, **given: Any) -> Schedule:
