@@ -20,6 +20,7 @@ from pipeline.artifacts import ExampleAnomalies, ExampleStatistics, Schema
 from pipeline.component import Component, Input, Output
 from pipeline.context import Context
 from pipeline.errors import DataError, DefinitionError, did_you_mean
+from pipeline.wording import counted
 
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
@@ -269,7 +270,8 @@ def _decide(
         context.decide("blocked", blocking, blocks=True)
         return
     rows = sum(split.rows for split in observed)
-    verdict = f"{len(told)} anomalies, none of which blocks" if told else "no anomalies"
+    harmless = "which does not block" if len(told) == 1 else "none of which blocks"
+    verdict = f"{counted(len(told), 'anomaly', 'anomalies')}, {harmless}" if told else "no anomalies"
     reasons = [f"{rows:,} rows in {', '.join(split.name for split in observed)}: {verdict}."]
     reasons += ["No earlier data were found valid yet, so drift is not judged."] if first else []
     reasons += [_compared(baseline, observed) for baseline in baselines]
