@@ -43,7 +43,7 @@ def create_pipeline() -> Pipeline:
         check.evaluation,
         retrain_if=NewData() & (DriftAbove() | ChampionWorse("RootMeanSquaredError", by=10)),
     )
-    transform = Transform(examples, schema, preprocessing_fn="features:preprocessing_fn", when=policy.passed)
+    transform = Transform(examples, schema, preprocessing_fn="features:preprocessing_fn_of_months", when=policy.passed)
     trainer = Trainer(
         transform.transformed_examples,
         transform.transform_graph,

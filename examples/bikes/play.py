@@ -28,7 +28,8 @@ DATA = REPOSITORY / "data/bikes/hour.csv"
 SCHEDULE = "bikes"
 SPANS = "months/{YYYY}-{MM}/v{VERSION}/*.csv"
 TOLD = ("ExampleValidator", "RetrainingPolicy", "Evaluator", "Pusher")
-WIDTH = 140
+WIDTH, MOST = 140, 400
+DAMAGED = "2011-07"
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,8 @@ class Play:
         print(f"\n{month}, version {version}{f': {remark}' if remark else ''}")
         new = [tick for tick in self._history() if seen.get(tick["id"]) != tick["state"]]
         for line in [line for tick in new for line in _told(tick)] or ["it was here before, and gave no tick"]:
-            print(textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent="    "), flush=True)
+            short = textwrap.shorten(line, MOST, placeholder=" ...")
+            print(textwrap.fill(short, WIDTH, initial_indent="  ", subsequent_indent="    "), flush=True)
 
     def _history(self) -> list[dict[str, Any]]:
         ticks: list[dict[str, Any]] = json.loads(self.cauce("schedule", "history", SCHEDULE, "--json"))
@@ -159,14 +161,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=_folder, help="where all files are made: a new folder, or that of an earlier play")
     parser.add_argument("--months", type=_months, default="2011-01..2011-12", metavar="FIRST..LAST", help="default: 2011-01..2011-12")
-    parser.add_argument("--damaged", default="2011-07", metavar="MONTH", help="arrives damaged, then corrected (default: 2011-07)")
+    parser.add_argument("--damaged", metavar="MONTH", help=f"arrives damaged, then corrected (default: {DAMAGED}, if it is played)")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="NODE.PARAMETER=VALUE", help="as for cauce run")
     given = parser.parse_args()
+    damaged = given.damaged if given.damaged is not None else DAMAGED if DAMAGED in given.months else ""
+    if damaged and damaged not in given.months:
+        parser.error(f"--damaged {damaged} is none of the months {given.months[0]} to {given.months[-1]}; '' for none")
     given.folder.mkdir(parents=True, exist_ok=True)
     own = {name: value for name, value in os.environ.items() if not name.startswith("CAUCE_")}
     environment = {**own, "CAUCE_ROOT": str(given.folder / "cauce_root")}
     begun = time.monotonic()
-    Play(given.folder, given.months, given.damaged, tuple(given.settings), environment).run()
+    Play(given.folder, given.months, damaged, tuple(given.settings), environment).run()
     print(f"\n{len(given.months)} months in {(time.monotonic() - begun) / 60:.1f} minutes")
     print("next: cauce schedule history; cauce models list; cauce why latest")
     return 0
