@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import json
+import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,10 +73,12 @@ class Artifact:
     created: int = 0
     producer: str = ""
 
-    def __init_subclass__(cls, **kwargs: object) -> None:
+    def __init_subclass__(cls, *, stands_in: bool = False, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         if "TYPE_NAME" not in cls.__dict__:
             cls.TYPE_NAME = cls.__name__
+        if stands_in:
+            return
         known = _REGISTRY.setdefault(cls.TYPE_NAME, cls)
         if known.PROPERTIES != cls.PROPERTIES:
             raise DefinitionError(
@@ -153,17 +156,20 @@ class Artifact:
 
 
 _REGISTRY: dict[str, type[Artifact]] = {}
+_STAND_INS: dict[str, type[Artifact]] = {}
 
 
 def artifact_type(name: str) -> type[Artifact]:
-    """Returns the class of a type name; a plain one is made for a name that only the store knows."""
-    known = _REGISTRY.get(name)
-    return known if known is not None else type(name, (Artifact,), {"TYPE_NAME": name})
+    """Returns the class of a type name; a plain one stands in for a name that only the store knows, until a class of it is imported."""
+    known = _REGISTRY.get(name) or _STAND_INS.get(name)
+    if known is None:
+        known = _STAND_INS[name] = types.new_class(name, (Artifact,), {"stands_in": True})
+    return known
 
 
 def type_names() -> list[str]:
     """Returns the names of all types that are known."""
-    return sorted(name for name in _REGISTRY if name)
+    return sorted(name for name in {*_REGISTRY, *_STAND_INS} if name)
 
 
 class Examples(Artifact):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.artifacts import Artifact, Examples, Model, artifact_type
-from pipeline.errors import DataError
+from pipeline.errors import DataError, DefinitionError
 from tests.fakes import Numbers
 
 
@@ -55,6 +55,17 @@ def test_type_name_finds_its_class_and_an_unknown_one_gets_a_plain_class() -> No
     assert issubclass(unknown, Artifact)
     assert unknown.TYPE_NAME == "MadeElsewhere"
     assert artifact_type("MadeElsewhere") is unknown
+
+
+def test_class_that_is_imported_after_its_type_was_read_takes_the_place_of_the_stand_in() -> None:
+    assert artifact_type("ReadBeforeItsClass").PROPERTIES == {}
+
+    class ReadBeforeItsClass(Artifact):
+        PROPERTIES = {"rows": int}
+
+    assert artifact_type("ReadBeforeItsClass") is ReadBeforeItsClass
+    with pytest.raises(DefinitionError, match="Two artifact types have the name 'ReadBeforeItsClass'"):
+        type("Other", (Artifact,), {"TYPE_NAME": "ReadBeforeItsClass"})
 
 
 def test_uri_is_a_plain_absolute_path(tmp_path: Path) -> None:
