@@ -138,6 +138,33 @@ def test_what_is_served_is_what_was_pushed(played: Played) -> None:
     assert len(list((played.folder / "serving").glob("[0-9]*"))) == len(pushed)
 
 
+def test_served_versions_keep_the_metrics_that_they_were_blessed_with(played: Played) -> None:
+    listed = played.cauce("models", "list", "--json").json("models-list")
+    blessed = [place for place, tick in enumerate(played.ticks) if tick["attempts"][-1]["pushed"]]
+    for place, model in zip(blessed, listed, strict=True):
+        assert f"r2_score on all rows is {model['metrics']['r2_score']:.5g} " in " ".join(played.verdict(place, "Evaluator")["reasons"])
+
+
+def test_why_tells_of_the_served_model_and_of_the_month_that_was_blocked(played: Played) -> None:
+    served = played.cauce("why", str(played.folder / "serving" / "1"))
+    assert served.code == 0, served.err
+    assert "Why was this model pushed" in served.out
+    blocked = played.cauce("why", played.ticks[1]["run"], "ExampleValidator")
+    assert "Out-of-range values" in blocked.out
+
+
+def test_only_the_corrected_month_lives_on(played: Played) -> None:
+    damaged, corrected = (played.folder / "months" / "2011-07" / version / "hour.csv" for version in ("v1", "v2"))
+    made = {
+        file: played.cauce("lineage", "show", str(file), "--down", "--json").json("lineage-show")["artifacts"]
+        for file in (damaged, corrected)
+    }
+    types = {file: {artifact["type"] for artifact in found} for file, found in made.items()}
+    assert "ExampleAnomalies" in types[damaged]
+    assert "Model" not in types[damaged]
+    assert "Model" in types[corrected]
+
+
 def test_second_play_goes_on_where_the_first_one_ended(played: Played) -> None:
     before = {file: file.stat().st_mtime_ns for file in (played.folder / "months").rglob("*")}
     again = play(played.folder, "--months", "2011-07..2011-07")
