@@ -20,7 +20,7 @@ from pipeline.errors import CauceError, DataError, DefinitionError, ExecutionErr
 from pipeline.executor import Call, Job, Result, as_cauce_error, execute, logging_to
 from pipeline.metadata import MetadataStore, component_name
 from pipeline.outcome import NodeState, Outcome
-from pipeline.portions import is_mapped, stage
+from pipeline.portions import MADE_PROPERTY, is_mapped, stage
 from pipeline.publisher import Publisher
 from pipeline.reporter import Reporter
 from pipeline.resolution import ArtifactGroups, Resolution
@@ -109,6 +109,13 @@ class Launcher:
             "environment": self.run.environment,
             **decision.notes,
         }
+        made = [
+            {"key": one.key.digest, "parameters": one.portion.parameters}
+            for one in decision.portions
+            if one.portion.parameters and not one.is_done
+        ]
+        if made:
+            properties[MADE_PROPERTY] = json.dumps(made, default=_as_json, sort_keys=True)
         if decision.key is not None:
             properties |= {"cache_key": decision.key.digest, "cache_parts": decision.key.to_json()}
         return properties

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 KEY_PROPERTY = "portion_key"
 """Property of an artifact that is a portion's result: the key of that portion."""
 
+MADE_PROPERTY = "portions_made"
+"""Property of an execution: key and own parameters of each portion that it does, as JSON; not of those that were done before."""
+
 
 @dataclass(frozen=True)
 class Portion:

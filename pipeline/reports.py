@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from pipeline.artifacts import Artifact
@@ -17,6 +18,7 @@ from pipeline.cache import CacheKey
 from pipeline.driver import Action
 from pipeline.metadata import MetadataStore
 from pipeline.outcome import NodeState
+from pipeline.portions import MADE_PROPERTY
 from pipeline.records import SKIPPED, Event, EventKind, Execution, ExecutionState, Run, RunState
 from pipeline.resolution import latest_by_node
 
@@ -242,15 +244,32 @@ def code_of(execution: Execution) -> dict[str, str]:
 
 
 def input_files(execution: Execution) -> dict[str, InputFile]:
-    """Returns the files that an execution read, by name."""
-    groups = [group for value in execution.parameters.values() if has_files(value) for group in value[_FILES]]
-    files = [file for group in groups for file in group.get("files", ())]
-    return {
-        str(file.get("name", "")): InputFile(
-            str(file.get("name", "")), str(file.get("path", "")), str(file.get("sha256", "")), int(file.get("size", 0))
-        )
-        for file in files
-    }
+    """Returns the files that an execution read, by name; of a window only those of the spans that it has read itself."""
+    own = [execution.parameters, *(parameters for _, parameters in portions_made(execution))]
+    return {file.name: file for parameters in own for file in _files_in(parameters)}
+
+
+def portions_made(execution: Execution) -> list[tuple[str, Mapping[str, Any]]]:
+    """Returns key and own parameters of each portion that an execution has done."""
+    made = json.loads(str(execution.properties.get(MADE_PROPERTY) or "[]"))
+    return [(str(one["key"]), one["parameters"]) for one in made]
+
+
+def portion_that_read(execution: Execution, path: Path) -> str:
+    """Returns the key of the portion that has read a file, or a file in a folder; empty if none has."""
+    for key, parameters in portions_made(execution):
+        if any(path in (read := Path(file.path), *read.parents) for file in _files_in(parameters)):
+            return key
+    return ""
+
+
+def _files_in(parameters: Mapping[str, Any]) -> list[InputFile]:
+    groups = [group for value in parameters.values() if has_files(value) for group in value[_FILES]]
+    return [
+        InputFile(str(file.get("name", "")), str(file.get("path", "")), str(file.get("sha256", "")), int(file.get("size", 0)))
+        for group in groups
+        for file in group.get("files", ())
+    ]
 
 
 def has_files(parameter: Any) -> bool:

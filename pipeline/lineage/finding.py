@@ -17,8 +17,9 @@ from pipeline.artifacts import Artifact, ArtifactState, type_names
 from pipeline.errors import UsageError, did_you_mean
 from pipeline.lineage.graph import producers
 from pipeline.metadata import MetadataStore, redacted
+from pipeline.portions import KEY_PROPERTY, MADE_PROPERTY
 from pipeline.records import EventKind, Execution, Run
-from pipeline.reports import NodeReport, input_files, nodes_of_run
+from pipeline.reports import NodeReport, input_files, nodes_of_run, portion_that_read
 
 LATEST, SPAN, EXECUTION = "latest:", "span:", "execution:"
 NO_RUNS = "Start one: cauce run PATH. If there is one elsewhere, go to its project's folder, or name its root: --root DIR"
@@ -256,10 +257,13 @@ def _at(store: MetadataStore, path: Path) -> Artifact:
 def _read_from(store: MetadataStore, path: Path) -> Artifact | None:
     """Returns the newest examples that were read from an input file, or from a file of a folder."""
     written = json.dumps(str(path))[1:-1]
-    for execution in reversed(store.executions(store.columns().holding("execution", "parameters", written))):
+    known = {id for name in ("parameters", MADE_PROPERTY) for id in store.columns().holding("execution", name, written)}
+    for execution in reversed(store.executions(sorted(known))):
         read = [Path(file.path) for file in input_files(execution).values()]
         if execution.state.succeeded and any(file == path or path in file.parents for file in read):
-            return next(iter(artifact for group in store.outputs_of(execution.id).values() for artifact in group), None)
+            made = [artifact for group in store.outputs_of(execution.id).values() for artifact in group]
+            portion = portion_that_read(execution, path)
+            return next((artifact for artifact in made if not portion or artifact.properties.get(KEY_PROPERTY) == portion), None)
     return None
 
 
