@@ -97,12 +97,13 @@ class Play:
         """Lets a version of a month arrive, and the schedule do what is due."""
         target = f"{self.folder}/months/{{YYYY}}-{{MM}}/v{version}/hour.csv"
         options = ["--column", "dteday", "--format", "%m/%d/%y", "--to", target, "--first", month, "--last", month]
-        self._command([sys.executable, "examples/cut_spans.py", str(data), *options])
+        cut = self._command([sys.executable, "examples/cut_spans.py", str(data), *options])
         seen = {tick["id"]: tick["state"] for tick in self._history()}
         self.cauce("schedule", "run", "--once")
         print(f"\n{month}, version {version}{f': {remark}' if remark else ''}")
         new = [tick for tick in self._history() if seen.get(tick["id"]) != tick["state"]]
-        for line in [line for tick in new for line in _told(tick)] or ["it was here before, and gave no tick"]:
+        nothing = "it was here before, and gave no tick" if month in cut else f"{DATA.name} has no rows of this month"
+        for line in [line for tick in new for line in _told(tick)] or [nothing]:
             short = textwrap.shorten(line, MOST, placeholder=" ...")
             print(textwrap.fill(short, WIDTH, initial_indent="  ", subsequent_indent="    "), flush=True)
 
@@ -171,7 +172,11 @@ def main() -> int:
     own = {name: value for name, value in os.environ.items() if not name.startswith("CAUCE_")}
     environment = {**own, "CAUCE_ROOT": str(given.folder / "cauce_root")}
     begun = time.monotonic()
-    Play(given.folder, given.months, damaged, tuple(given.settings), environment).run()
+    try:
+        Play(given.folder, given.months, damaged, tuple(given.settings), environment).run()
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on.", file=sys.stderr)
+        return 130
     print(f"\n{len(given.months)} months in {(time.monotonic() - begun) / 60:.1f} minutes")
     print("next: cauce schedule history; cauce models list; cauce why latest")
     return 0
