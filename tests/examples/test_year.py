@@ -15,7 +15,7 @@ import pytest
 
 from tests.cli import Said, cauce
 
-pytestmark = pytest.mark.tensorflow
+pytestmark = [pytest.mark.tensorflow, pytest.mark.timeout(700)]
 
 REPOSITORY = Path(__file__).parents[2]
 PLAY = [sys.executable, str(REPOSITORY / "examples/bikes/play.py")]
@@ -57,7 +57,7 @@ class Played:
 
 
 def play(folder: Path, *options: str) -> Said:
-    words = [*PLAY, str(folder), "--months", "2011-06..2011-08", "--damaged", "2011-07", "--set", "Trainer.epochs=4", *options]
+    words = [*PLAY, str(folder), "--months", "2011-06..2011-08", "--damaged", "2011-07", "--set", "Trainer.epochs=3", *options]
     own = {name: value for name, value in os.environ.items() if not name.startswith(("CAUCE_", "COLUMNS"))}
     done = subprocess.run(
         words,
@@ -65,7 +65,7 @@ def play(folder: Path, *options: str) -> Said:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=250,
+        timeout=600,
         check=False,
     )
     return Said(done.returncode, done.stdout, done.stderr)
