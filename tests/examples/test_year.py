@@ -57,7 +57,7 @@ class Played:
 
 
 def play(folder: Path, *options: str) -> Said:
-    words = [*PLAY, str(folder), "--months", "2011-06..2011-08", "--damaged", "2011-07", "--set", "Trainer.epochs=3", *options]
+    words = [*PLAY, str(folder), "--months", "2011-06..2011-08", "--damaged", "2011-07", *options]
     own = {name: value for name, value in os.environ.items() if not name.startswith(("CAUCE_", "COLUMNS"))}
     done = subprocess.run(
         words,
@@ -120,15 +120,19 @@ def test_corrected_month_is_compared_with_the_last_valid_one(played: Played) -> 
 
 
 def test_champion_and_challenger_are_judged_on_the_same_newest_rows(played: Played) -> None:
-    judged = [place for place in (2, 3) if "Evaluator" in played.ticks[place]["attempts"][-1]["verdicts"]]
-    assert judged, "no month was worth a training"
-    for place in judged:
-        reasons = " ".join(played.verdict(place, "Evaluator")["reasons"])
-        checked = " ".join(played.verdict(place, "ChampionCheck")["reasons"])
-        rows = checked.partition(" on ")[2].partition(" rows of span ")[0]
-        assert f"on the same {rows} rows" in reasons
-        pushed = played.ticks[place]["attempts"][-1]["pushed"]
-        assert pushed is (played.verdict(place, "Evaluator")["kind"] == "blessed")
+    judged = played.verdict(2, "Evaluator")
+    checked = " ".join(played.verdict(2, "ChampionCheck")["reasons"])
+    rows = checked.partition(" on ")[2].partition(" rows of span 2011-07: ")[0]
+    assert f"on the same {rows} rows" in " ".join(judged["reasons"])
+    assert played.ticks[2]["attempts"][-1]["pushed"] is (judged["kind"] == "blessed") is True
+
+
+def test_month_that_is_as_the_champion_expects_is_not_trained_on(played: Played) -> None:
+    decided = played.verdict(3, "RetrainingPolicy")
+    assert decided["kind"] == "no retraining"
+    assert "not worse than" in decided["reasons"][0]
+    attempt = played.ticks[3]["attempts"][-1]
+    assert (attempt["state"], attempt["blessed"], attempt["pushed"]) == ("done", None, None)
 
 
 def test_what_is_served_is_what_was_pushed(played: Played) -> None:
@@ -156,7 +160,7 @@ def test_why_tells_of_the_served_model_and_of_the_month_that_was_blocked(played:
 def test_only_the_corrected_month_lives_on(played: Played) -> None:
     damaged, corrected = (played.folder / "months" / "2011-07" / version / "hour.csv" for version in ("v1", "v2"))
     made = {
-        file: played.cauce("lineage", "show", str(file), "--down", "--json").json("lineage-show")["artifacts"]
+        file: played.cauce("lineage", "show", str(file), "--down", "--json").json("lineage-show")["down"]["artifacts"]
         for file in (damaged, corrected)
     }
     types = {file: {artifact["type"] for artifact in found} for file, found in made.items()}
