@@ -2,7 +2,8 @@
 
     python benchmarks/run.py                 everything: half an hour on two cores, and some minutes more the first time
     python benchmarks/run.py --quick         without the repeated data, each run once
-    python benchmarks/run.py --only chain    one part: small, large, csv, pictures, spans, chain, commands, questions, pages, scheduler, training
+    python benchmarks/run.py --only chain    one part: small, large, csv, pictures, spans, chain, commands, questions, pages, scheduler
+                                             or training
 
 A full run writes `results/latest.json` and the table in `docs/performance.md`, any other only `.bench/partial.json`.
 Ends with 1 if a limit is not kept.

@@ -31,7 +31,7 @@ PAGES = sorted(
     [
         *REPOSITORY.glob("*.md"),
         *REPOSITORY.glob("docs/*.md"),
-        *REPOSITORY.glob("examples/*/README.md"),
+        *REPOSITORY.glob("examples/*/*.md"),
         *REPOSITORY.glob("data/*.md"),
         *REPOSITORY.glob("pipeline/cli/template/*.md"),
     ]

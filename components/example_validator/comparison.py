@@ -31,18 +31,20 @@ class Baseline:
         kind: `drift` or `skew`.
         statistics: By split of the current data.
         span: Its span; None where it has none.
+        span_name: What the span is called where its pattern names a time, such as `2011-02`; else None.
     """
 
     kind: str
     statistics: Mapping[str, Statistics]
     span: int | None
+    span_name: str | None = None
 
     @property
     def name(self) -> str:
         """What a person calls it."""
         if self.kind == SKEW:
             return "the served requests"
-        return "the earlier data" if self.span is None else f"span {self.span}"
+        return "the earlier data" if self.span is None else f"span {self.span_name or self.span}"
 
     def as_json(self) -> dict[str, Any]:
         """Returns what the summary holds of it."""

@@ -10,6 +10,7 @@ from components.example_validator.baseline import PREVIOUS, BaselineDriver
 from components.example_validator.comparison import DRIFT, SKEW, Baseline, compare, lost_labels, with_label_comparator
 from components.example_validator.findings import DATA_MISSING, LABEL_VALUES_MISSING, Finding, Observed, Policy, as_json, find
 from components.example_validator.records import RecordFinding, extremes_in, judge_records
+from components.portioned import span_name
 from components.record_issues import IssueKind
 from components.schema.file import read_schema_of
 from components.schema.inference import propose_schema
@@ -121,7 +122,7 @@ class ExampleValidator(Component):
         current = {split: read_statistics(statistics, split) for split in splits}
         _check_label(label, current)
         baselines = [
-            Baseline(kind, {split: _counterpart(given, split, name) for split in splits}, _span(given))
+            Baseline(kind, {split: _counterpart(given, split, name) for split in splits}, _span(given), span_name(given))
             for kind, given, name in (
                 (DRIFT, baseline_statistics, "baseline_statistics"),
                 (SKEW, serving_statistics, "serving_statistics"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from components.evaluator import Evaluator
+from components.portioned import span_name
 from pipeline.artifacts import Examples, Model, ModelBlessing, ModelEvaluation, Schema
 from pipeline.component import Component, Input, Output
 from pipeline.context import Context
@@ -89,10 +90,11 @@ class ChampionCheck(Component):
         )
         if "span" in examples.properties:
             evaluation.properties["span"] = examples.properties["span"]
-        context.decide("evaluated", [_sentence(evaluation.summary(), model.id, int(examples.properties.get("span", 0)))])
+        span = span_name(examples) if examples.properties.get("span") else None  # input without spans has the number 0
+        context.decide("evaluated", [_sentence(evaluation.summary(), model.id, span)])
 
 
-def _sentence(summary: dict[str, Any], model: int | None, span: int) -> str:
+def _sentence(summary: dict[str, Any], model: int | None, span: str | None) -> str:
     """Returns the metrics on all rows, in words."""
     overall: dict[str, Any] = next(iter(summary["slices"]), {"metrics": {}})
     shown = []

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from components.portioned import span_name
 from components.retraining.rules import Data, Facts, NewData, Rule
 from pipeline.artifacts import Artifact, ExampleAnomalies, Examples, Model, ModelEvaluation
 from pipeline.channel import Condition
@@ -154,7 +155,7 @@ class RetrainingPolicy(Component):
         """Asks the rules."""
         metrics, rows = _metrics(champion_evaluation)
         facts = Facts(
-            data=tuple(Data(one.digest, sum(one.record_counts.values()), _span(one)) for one in examples),
+            data=tuple(Data(one.digest, sum(one.record_counts.values()), _span(one), span_name(one)) for one in examples),
             trained_on=frozenset(one.digest for one in trained_examples or ()),
             last_model=None if last_model is None else last_model.id,
             champion=None if champion is None else champion.id,

@@ -22,6 +22,7 @@ class Data:
     digest: str
     rows: int
     span: int | None
+    span_name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -327,10 +328,11 @@ def _metric(name: str, metrics: Mapping[str, Any], *, required: bool = True) -> 
 
 
 def _spans(data: Sequence[Data]) -> str:
-    spans = sorted({one.span for one in data if one.span is not None})
-    if not spans:
+    found = sorted({(one.span, one.span_name or str(one.span)) for one in data if one.span is not None})
+    if not found:
         return ""
-    named = ", ".join(map(str, spans)) if len(spans) <= 3 else f"{spans[0]} to {spans[-1]}"
+    spans = [name for _, name in found]
+    named = ", ".join(spans) if len(spans) <= 3 else f"{spans[0]} to {spans[-1]}"
     return f" of span{'s' if len(spans) > 1 else ''} {named}"
 
 

@@ -15,6 +15,9 @@ DENSE = ("temp", "atemp", "hum", "windspeed")
 CATEGORIES = {"yr": 2, "season": 5, "mnth": 13, "hr": 24, "weekday": 7, "holiday": 2, "workingday": 2, "weathersit": 5}
 """Features that are small whole numbers already, and how many values each can have."""
 
+OF_THE_YEAR = ("yr", "season", "mnth")
+"""Those that a window of a few months cannot tell anything about: the next month has values that were not there yet."""
+
 
 def preprocessing_fn(inputs: dict[str, Any]) -> dict[str, Any]:
     """Returns the transformed features and the label of a batch of hours."""
@@ -23,3 +26,8 @@ def preprocessing_fn(inputs: dict[str, Any]) -> dict[str, Any]:
         outputs[name] = tf.clip_by_value(inputs[name], 0, values - 1)
     outputs[LABEL] = tf.cast(inputs[LABEL], tf.float32)
     return outputs
+
+
+def preprocessing_fn_of_months(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Returns the same without what only a whole year can teach."""
+    return {name: feature for name, feature in preprocessing_fn(inputs).items() if name not in OF_THE_YEAR}

@@ -13,8 +13,9 @@ LEARNING_RATE = 0.003
 
 def build_model(context: ModelContext) -> keras.Model:
     """Returns the compiled model; its output is the expected number of rides, which is never negative."""
-    inputs = context.inputs([*DENSE, *CATEGORIES])
-    encoded = [keras.layers.CategoryEncoding(values)(inputs[name]) for name, values in CATEGORIES.items()]
+    categories = {name: values for name, values in CATEGORIES.items() if name in context.features}
+    inputs = context.inputs([*DENSE, *categories])
+    encoded = [keras.layers.CategoryEncoding(values)(inputs[name]) for name, values in categories.items()]
     hidden = keras.layers.concatenate([*(inputs[name] for name in DENSE), *encoded])
     for units in HIDDEN_UNITS:
         hidden = keras.layers.Dense(units, activation="relu")(hidden)

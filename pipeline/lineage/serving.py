@@ -17,7 +17,7 @@ from pipeline.metadata import MetadataStore
 
 @dataclass(frozen=True)
 class Judgement:
-    """What evaluations said of a model: the last verdict, and the metrics on all rows."""
+    """What evaluations said of a model: the last verdict, and the metrics on all rows that it was given for."""
 
     blessed: bool | None = None
     metrics: dict[str, float | None] = field(default_factory=dict)
@@ -125,12 +125,13 @@ def judgements(store: MetadataStore, models: Sequence[int]) -> dict[int, Judgeme
     judged = {
         event.execution: event.artifact for event in store.events_of_artifacts(models) if not event.kind.is_output and event.key == "model"
     }
-    made: dict[int, list[int]] = defaultdict(list)
-    for event in store.events_of_executions(judged):
-        if event.kind.is_output:
-            made[judged[event.execution]].append(event.artifact)
-    artifacts = {artifact.id or 0: artifact for artifact in store.artifacts(id for ids in made.values() for id in ids)}
-    return {model: _judgement([artifacts[id] for id in ids if id in artifacts]) for model, ids in made.items()}
+    events = [event for event in store.events_of_executions(judged) if event.kind.is_output]
+    artifacts = {artifact.id or 0: artifact for artifact in store.artifacts(event.artifact for event in events)}
+    made: dict[int, dict[int, list[Artifact]]] = defaultdict(lambda: defaultdict(list))
+    for event in events:
+        if event.artifact in artifacts:
+            made[judged[event.execution]][event.execution].append(artifacts[event.artifact])
+    return {model: _judgement([outputs[execution] for execution in sorted(outputs)]) for model, outputs in made.items()}
 
 
 def metrics_of(evaluation: Artifact) -> dict[str, float | None]:
@@ -146,12 +147,15 @@ def _destinations(pushed: Iterable[Artifact]) -> list[Path]:
     return list(dict.fromkeys(Path(str(version)).parent for version in versions))
 
 
-def _judgement(artifacts: Sequence[Artifact]) -> Judgement:
-    blessings = [artifact for artifact in artifacts if artifact.type_name == "ModelBlessing"]
-    evaluations = [artifact for artifact in artifacts if artifact.type_name == "ModelEvaluation"]
+def _judgement(evaluated: Sequence[Sequence[Artifact]]) -> Judgement:
+    """Returns the last verdict with its own metrics: a ChampionCheck that came later, on other data, has given none."""
+    with_verdict = [outputs for outputs in evaluated if any(one.type_name == "ModelBlessing" for one in outputs)]
+    last = (with_verdict or evaluated)[-1]
+    blessing = next((one for one in last if one.type_name == "ModelBlessing"), None)
+    evaluation = next((one for one in last if one.type_name == "ModelEvaluation"), None)
     return Judgement(
-        bool(blessings[-1].properties.get("blessed")) if blessings else None,
-        metrics_of(evaluations[-1]) if evaluations else {},
+        None if blessing is None else bool(blessing.properties.get("blessed")),
+        {} if evaluation is None else metrics_of(evaluation),
     )
 
 

@@ -80,7 +80,7 @@ def _command(target: Target, body: Mapping[str, Any], key: str, now: int, folder
     try:
         done = subprocess.run(
             words,
-            input=json.dumps(body),
+            input=f"{json.dumps(body)}\n",
             text=True,
             capture_output=True,
             timeout=_COMMAND_PATIENCE,

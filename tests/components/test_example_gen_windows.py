@@ -18,6 +18,8 @@ from pipeline import hashing
 from pipeline.artifacts import Examples
 from pipeline.component import Component, Input, Output
 from pipeline.errors import DataError, DefinitionError, UsageError
+from pipeline.reports import input_files
+from tests.cli import cauce
 from tests.fakes import Numbers
 from tests.fakes import write as write_numbers
 from tests.project import Project, Ran
@@ -83,6 +85,20 @@ def test_moved_window_reads_only_the_new_span(project: Project) -> None:
     third = project.run(Rows(window()))
     assert third.states == {"CsvExampleGen": "cached", "Rows": "cached"}
     assert third.reasons("CsvExampleGen") == (f"nothing changed since run {second.result.run}",)
+
+
+def test_file_of_a_span_leads_to_its_examples_and_an_execution_names_only_the_files_that_it_read(project: Project) -> None:
+    for span in (1, 2, 3):
+        put(project.folder, span)
+    first = project.run(window(3))
+    put(project.folder, 4)
+    second = project.run(window(3))
+    read = [input_files(project.executions(ran.result.run)["CsvExampleGen"]) for ran in (first, second)]
+    assert [sorted(files) for files in read] == [[f"span-{span}/v1/rows.csv" for span in (1, 2, 3)], ["span-4/v1/rows.csv"]]
+    known = {span: number for ran in (first, second) for number, span, _ in spans(ran)}
+    for span, number in known.items():
+        said = cauce("lineage", "show", project.folder / f"span-{span}/v1/rows.csv", "--json", root=project.root)
+        assert [root["id"] for root in said.json("lineage-show")["roots"]] == [number]
 
 
 def test_corrected_version_makes_exactly_the_windows_that_contain_it_stale(project: Project) -> None:

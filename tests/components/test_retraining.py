@@ -212,6 +212,12 @@ FACTS = Facts(
 )
 
 
+def test_spans_of_months_are_named_as_their_paths_are() -> None:
+    data = (Data("b", 30, 494, "2011-03"), Data("c", 50, 493, "2011-02"), Data("a", 20, 492, "2011-01"))
+    facts = Facts(data=data, trained_on=frozenset("a"), last_model=7)
+    assert NewData().opinion(facts).text == "80 rows of spans 2011-02, 2011-03 are new since model 7"
+
+
 @pytest.mark.parametrize(
     ("rule", "holds", "text"),
     [

@@ -63,8 +63,8 @@ class ExampleProject:
         own = {name: value for name, value in os.environ.items() if not name.startswith(("CAUCE_", "COLUMNS", "TF_CPP"))}
         return {**own, "PATH": f"{self.folder / 'bin'}:{own['PATH']}", "PYTHONPATH": str(REPOSITORY)}
 
-    def shell(self, command: str, **environment: str) -> Said:
-        """Runs a command line in the project's folder."""
+    def shell(self, command: str, *, seconds: float = _SECONDS, **environment: str) -> Said:
+        """Runs a command line in the project's folder, for at most some seconds."""
         done = subprocess.run(
             command,
             shell=True,
@@ -73,7 +73,7 @@ class ExampleProject:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=_SECONDS,
+            timeout=seconds,
             check=False,
         )
         return Said(done.returncode, done.stdout, done.stderr)
