@@ -123,6 +123,7 @@ setup(
             "playwright>=1.45,<2",
             "pytest>=8",
             "pytest-timeout>=2.3",
+            "pytest-xdist>=3.5",
             "ruff>=0.6",
             "scikit-learn>=1.4",
         ],
