@@ -87,14 +87,14 @@ def test_moved_window_reads_only_the_new_span(project: Project) -> None:
     assert third.reasons("CsvExampleGen") == (f"nothing changed since run {second.result.run}",)
 
 
-def test_file_of_a_span_leads_to_its_examples_and_an_execution_names_only_the_files_that_it_read(project: Project) -> None:
+def test_file_of_a_span_leads_to_its_examples_and_an_execution_names_the_files_of_all_spans_of_its_window(project: Project) -> None:
     for span in (1, 2, 3):
         put(project.folder, span)
     first = project.run(window(3))
     put(project.folder, 4)
     second = project.run(window(3))
     read = [input_files(project.executions(ran.result.run)["CsvExampleGen"]) for ran in (first, second)]
-    assert [sorted(files) for files in read] == [[f"span-{span}/v1/rows.csv" for span in (1, 2, 3)], ["span-4/v1/rows.csv"]]
+    assert [sorted(files) for files in read] == [[f"span-{span}/v1/rows.csv" for span in window_] for window_ in ((1, 2, 3), (2, 3, 4))]
     known = {span: number for ran in (first, second) for number, span, _ in spans(ran)}
     for span, number in known.items():
         said = cauce("lineage", "show", project.folder / f"span-{span}/v1/rows.csv", "--json", root=project.root)
