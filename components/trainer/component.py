@@ -64,7 +64,8 @@ class Trainer(Component):
         steps_per_evaluation: Training steps between two evaluations; must divide `train_steps`. Default: None, for one evaluation at the
             end; with `epochs` there is one after each pass.
         batch_size: Rows per step, of all devices together. Default: 64.
-        shuffle_rows: Rows among which the next one is drawn. Default: 10,000.
+        shuffle_rows: Rows among which the next one is drawn. Default: None, for as many as have 256 MiB before compression, and at least
+            10,000: rows that lie class by class, as those of folders do, must be mixed thoroughly.
         sequences: How features of varying length are padded, and whether rows of similar length come together; see `Sequences`.
             Default: None, for sparse or ragged inputs.
         seed: Of weights, dropout, augmentation and order of rows. Default: 0.
@@ -169,7 +170,7 @@ class Trainer(Component):
         epochs: int | None = None,
         steps_per_evaluation: int | None = None,
         batch_size: int = 64,
-        shuffle_rows: int = 10_000,
+        shuffle_rows: int | None = None,
         sequences: Sequences | None = None,
         seed: int = 0,
         learning_rate: float | LearningRate | None = None,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _READ_BYTES = 8 << 20
 _CACHE_BYTES = 256 << 20
 """Up to this size before compression, splits are read once and kept in memory, as serialized records."""
+_LEAST_SHUFFLED = 10_000
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,12 @@ class Split:
             raise DataError(f"Node '{node}': there are no rows in {', '.join(names)} of {examples[0].name or examples[0].path}.")
         sizes = [artifact.summary().get("splits", {}).get(name, {}).get("bytes") for artifact in examples for name in names]
         return cls(files, rows, None if None in sizes else sum(sizes))
+
+    @property
+    def shuffle_rows(self) -> int:
+        """Among how many rows the next one is drawn: as many as are kept in memory, and at least 10,000."""
+        fitting = 0 if self.size is None else int(self.rows * _CACHE_BYTES / max(self.size, 1))
+        return max(_LEAST_SHUFFLED, fitting)
 
     def records(self, limit: int = -1) -> tf.data.Dataset:
         """Returns the serialized records, all or the first ones, kept in memory from the second pass on if they are few."""

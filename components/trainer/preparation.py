@@ -76,7 +76,9 @@ def prepare(node: str, module: UserModule, artifacts: Artifacts, settings: Setti
     per_pass = steps_per_pass(training, maker, settings.batch_size)
     plan = _plan(settings, per_pass)
     across = settings.train_steps is not None
-    order = Order(settings.batch_size, settings.shuffle_rows, settings.seed, across_passes=across, steps_per_pass=per_pass)
+    order = Order(
+        settings.batch_size, settings.shuffle_rows or training.shuffle_rows, settings.seed, across_passes=across, steps_per_pass=per_pass
+    )
     model_context = ModelContext(
         features=features,
         domains=source.domains,

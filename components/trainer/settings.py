@@ -30,7 +30,7 @@ class Settings:
     epochs: int | None
     steps_per_evaluation: int | None
     batch_size: int
-    shuffle_rows: int
+    shuffle_rows: int | None
     sequences: Sequences | None
     seed: int
     learning_rate: LearningRate

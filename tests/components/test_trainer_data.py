@@ -206,3 +206,11 @@ def test_wrong_names_are_told_before_training(
 def test_sequences_are_checked_when_they_are_made(make: Any) -> None:
     with pytest.raises(DefinitionError, match="Sequences"):
         make()
+
+
+@pytest.mark.parametrize(
+    ("rows", "size", "drawn_among"),
+    [(45_000, 16 << 20, 45_000), (1_000_000, 2560 << 20, 100_000), (50_000, 5120 << 20, 10_000), (45_000, None, 10_000)],
+)
+def test_rows_that_lie_class_by_class_are_mixed_as_far_as_memory_goes(rows: int, size: int | None, drawn_among: int) -> None:
+    assert min(Split((), rows, size).shuffle_rows, rows) == drawn_among
