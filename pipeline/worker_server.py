@@ -13,9 +13,11 @@ import gc
 import importlib
 import os
 import pickle
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import traceback
 from collections import deque
@@ -122,7 +124,8 @@ def _leave(status: int) -> NoReturn:
 
 def run_child(connection: Connection) -> None:
     """Receives a job, does it, and sends progress and result."""
-    log, paths, modules = pickle.loads(connection.recv_bytes())
+    log, temporary, paths, modules = pickle.loads(connection.recv_bytes())
+    os.environ["TMPDIR"] = tempfile.tempdir = temporary
     sys.path.extend(path for path in paths if path not in sys.path)
     lock = threading.Lock()
 
@@ -131,7 +134,7 @@ def run_child(connection: Connection) -> None:
             connection.send(message)
 
     signal.signal(signal.SIGTERM, _terminate)
-    threading.Thread(target=_die_with_parent, args=(connection.fileno(),), daemon=True).start()
+    threading.Thread(target=_die_with_parent, args=(connection.fileno(), temporary), daemon=True).start()
     try:
         log_process_to(Path(log))
         for name, file in modules:
@@ -155,14 +158,15 @@ def _terminate(number: int, frame: object) -> None:
     raise _Terminated
 
 
-def _die_with_parent(descriptor: int) -> None:
-    """Ends this process group when the process of the run is gone, so that nobody goes on writing."""
+def _die_with_parent(descriptor: int, temporary: str) -> None:
+    """Ends this process group, so that nobody goes on writing, and its temporary files when the process of the run is gone."""
     import select
 
     poll = select.poll()
     poll.register(descriptor, select.POLLHUP)
     while not any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll()):
         pass
+    shutil.rmtree(temporary, ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -192,18 +193,19 @@ class Workers:
             NodeTimeoutError: If it takes too long.
             InterruptedRunError: If `cancel` was called.
         """
-        header, body = pickle.dumps((str(log), sys.path, self._definitions)), _pickled(job)
-        child, connection = self._server(environment or {}).fork(list(needs))
-        with connection:
-            try:
-                connection.send_bytes(header)
-                connection.send_bytes(body)
-                return self._attend(job, child, connection, timeout, progress, memory)
-            except (EOFError, BrokenPipeError, ConnectionResetError) as error:
-                child.exited.wait(_IMPORT)
-                raise self._death(job, child, log) from error
-            finally:
-                _stop(child, connection)
+        body = _pickled(job)
+        with _temporary_folder(job) as folder:
+            child, connection = self._server(environment or {}).fork(list(needs))
+            with connection:
+                try:
+                    connection.send_bytes(pickle.dumps((str(log), folder, sys.path, self._definitions)))
+                    connection.send_bytes(body)
+                    return self._attend(job, child, connection, timeout, progress, memory)
+                except (EOFError, BrokenPipeError, ConnectionResetError) as error:
+                    child.exited.wait(_IMPORT)
+                    raise self._death(job, child, log) from error
+                finally:
+                    _stop(child, connection)
 
     def _attend(
         self,
@@ -248,6 +250,17 @@ class Workers:
         return ProcessDiedError(
             f"{node}: its process left with status {child.status} before it was done (os._exit?).", hint=f"What it printed: {log}"
         )
+
+
+def _temporary_folder(job: Job) -> tempfile.TemporaryDirectory[str]:
+    """Makes the folder that is the job's TMPDIR: libraries leave files there, and a schedule that runs for months would fill the disk."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="cauce-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise ExecutionError(
+            f"Node '{job.context.node}': there is no place for temporary files: {error}",
+            hint="Make room there, or set TMPDIR to another folder.",
+        ) from error
 
 
 def _pickled(job: Job) -> bytes:

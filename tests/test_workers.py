@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -306,6 +307,51 @@ def test_children_die_with_the_process_of_their_run(project: Project) -> None:
     os.kill(process, signal.SIGKILL)
     os.waitpid(process, 0)
     assert until(lambda: all(gone(int(pid)) for pid in pids.read_text().split()))
+
+
+class Littering(Component):
+    """Leaves a temporary file behind, in whichever way it ends."""
+
+    def execute(self, context, numbers: Input[Numbers], made: Output[Numbers], *, end: str) -> None:  # type: ignore[no-untyped-def]
+        descriptor, path = tempfile.mkstemp()
+        (context.project / "littered").write_text(path)
+        os.close(descriptor)
+        write(made, [1])
+        if end == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if end == "slow":
+            time.sleep(60)
+
+
+@pytest.mark.parametrize("end", ["done", "killed", "slow"])
+def test_temporary_files_go_with_the_process_that_left_them(run: Run, end: str) -> None:
+    try:
+        run(Littering, end=end, timeout=0.5 if end == "slow" else None)
+    except (ProcessDiedError, NodeTimeoutError):
+        assert end != "done"
+    left = Path((run.folder / "littered").read_text())
+    assert left.parent.name.startswith("cauce-")
+    assert not left.parent.exists()
+
+
+def test_temporary_files_go_with_the_process_of_their_run(project: Project) -> None:
+    process = os.fork()
+    if process == 0:
+        try:
+            Run(Workers(project.folder / "server.log"), project.folder)(Littering, end="slow")
+        finally:
+            os._exit(1)
+    littered = project.folder / "littered"
+    assert until(lambda: littered.exists() and littered.read_text() != "")
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    assert until(lambda: not Path(littered.read_text()).parent.exists())
+
+
+def test_no_place_for_temporary_files_fails_the_node_with_the_way_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(run.folder / "nowhere"))
+    with pytest.raises(ExecutionError, match=r"'node': there is no place for temporary files: .*nowhere"):
+        run(Littering, end="done")
 
 
 class Telling(Component):
