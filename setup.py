@@ -64,7 +64,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["pipeline", "pipeline.*", "components", "components.*"]),
-    package_data={"pipeline": ["cli/template/**/*", "cli/template/*", "ui/templates/**/*", "ui/static/**/*"]},
+    package_data={"": ["*.pyi"], "pipeline": ["cli/template/**/*", "cli/template/*", "ui/templates/**/*", "ui/static/**/*"]},
     entry_points={"console_scripts": ["cauce=pipeline.cli.main:main"]},
     install_requires=[
         "apache-beam>=2.72,<3",
@@ -79,6 +79,7 @@ setup(
         "google-crc32c>=1.5",
         "jinja2>=3.1,<4",
         "keras>=3.4,<4",
+        "lazy-loader>=0.4,<1",
         "matplotlib>=3.8",
         "ml-metadata>=1.17,<2",
         "numpy",

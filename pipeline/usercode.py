@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
+import itertools
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -172,9 +173,24 @@ def _local_imports(file: Path, folders: tuple[Path, ...]) -> set[Path]:
 @functools.cache
 def _package_imports(file: Path, package: Path) -> frozenset[Path]:
     """Returns the modules of its package that a file imports; an installed package does not change while a process lives."""
-    imports = (found for found in _possible_imports(file) if found[0] or found[1].partition(".")[0] == package.name)
-    named = _named(file, imports, (package.parent,))
-    return frozenset(path for path in named if path.is_relative_to(package) and path != package / "__init__.py")
+    modules = _modules_of(package)
+    folder = file.parent.relative_to(package.parent).parts
+    found: set[Path] = set()
+    for level, base, names in _possible_imports(file):
+        if level > len(folder) or (not level and base.partition(".")[0] != package.name):
+            continue
+        above = folder[: len(folder) - level + 1] if level else ()
+        for name in ("", *names):
+            parts = [part for part in (*above, *base.split("."), name) if part]
+            found.update(modules[part] for part in itertools.accumulate(parts, "{}.{}".format) if part in modules)
+    return frozenset(found)
+
+
+@functools.cache
+def _modules_of(package: Path) -> dict[str, Path]:
+    """Returns the files of a package's modules by their full names; asking for each would take longer than listing them once."""
+    files = {path.relative_to(package.parent): path for path in package.rglob("*.py") if path != package / "__init__.py"}
+    return {".".join((*name.parent.parts, *([] if name.stem == "__init__" else [name.stem]))): path for name, path in files.items()}
 
 
 def _named(file: Path, imports: Iterable[_Imported], folders: tuple[Path, ...]) -> Iterator[Path]:

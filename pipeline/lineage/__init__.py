@@ -12,33 +12,7 @@
 Reads the metadata store and the summaries beside the payloads; changes nothing and loads no heavy library.
 """
 
-from pipeline.lineage.comparison import Comparison
-from pipeline.lineage.explanation import Explanation, Step
-from pipeline.lineage.finding import Found
-from pipeline.lineage.formats import to_dot
-from pipeline.lineage.graph import LIMIT, Direction, Lineage, producers, walk
-from pipeline.lineage.ledger import Ledger, open_ledger
-from pipeline.lineage.search import Hit
-from pipeline.lineage.serving import ModelVersion
-from pipeline.lineage.tables import Row, Table
-from pipeline.lineage.text import text_tree
+import lazy_loader
 
-__all__ = [
-    "LIMIT",
-    "Comparison",
-    "Direction",
-    "Explanation",
-    "Found",
-    "Hit",
-    "Ledger",
-    "Lineage",
-    "ModelVersion",
-    "Row",
-    "Step",
-    "Table",
-    "open_ledger",
-    "producers",
-    "text_tree",
-    "to_dot",
-    "walk",
-]
+# What is here is listed in __init__.pyi, and loaded when it is first asked for.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
