@@ -23,7 +23,7 @@ class PushDriver(Driver):
         standing = standing_of(resolve_path(project, node.parameters["destination"]))
         parts = [KeyPart("pin of the destination", digest(standing.pin.since), standing.pin.reason)] if standing.pin else []
         withdrawn = sorted(one.digest for one in standing.withdrawn)
-        parts += [KeyPart("rollbacks at the destination", digest(withdrawn), f"{len(withdrawn)} models")] if withdrawn else []
+        parts += [KeyPart("rollback at the destination", digest(withdrawn), f"{len(withdrawn)} models")] if withdrawn else []
         return Prepared(dict(node.parameters), tuple(parts))
 
     def check_cached(self, node: Component, outputs: Mapping[str, tuple[Artifact, ...]], project: Path) -> str | None:

@@ -10,7 +10,7 @@ from pipeline.display import facts, titled
 from pipeline.errors import CauceError
 from pipeline.records import RunState
 from pipeline.resolution import ArtifactGroups
-from pipeline.wording import duration
+from pipeline.wording import duration, sentences
 
 
 class NodeState(enum.Enum):
@@ -56,8 +56,8 @@ class Outcome:
 
     def _repr_html_(self) -> str:
         told = [
-            ("because", "; ".join(self.reasons)),
-            ("decided", self.verdict and f"{self.verdict.kind}: {'; '.join(self.verdict.reasons)}"),
+            ("because", sentences(self.reasons)),
+            ("decided", self.verdict and f"{self.verdict.kind}: {sentences(self.verdict.reasons)}"),
         ]
         made = [(name, ", ".join(f"{one.type_name} {one.id}" for one in group)) for name, group in self.outputs.items()]
         return titled(f"{self.node}: {self.state.value} in {duration(self.seconds)}", facts([*told, *made, ("log", self.log)]))

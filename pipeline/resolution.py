@@ -11,6 +11,7 @@ from pipeline.channel import Channel
 from pipeline.errors import ResolutionError
 from pipeline.records import SKIPPED, Execution
 from pipeline.storage import damage
+from pipeline.wording import sentences
 
 if TYPE_CHECKING:
     from pipeline.metadata import MetadataStore
@@ -134,7 +135,7 @@ class Resolution:
         execution = latest_by_node(self._store.executions_of_run(self._run)).get(node)
         if execution is None or execution.verdict != SKIPPED:
             return f"{node} has made nothing in this run"
-        reason = "; ".join(execution.reasons)
+        reason = sentences(execution.reasons)
         return reason if WAS_SKIPPED in reason else f"{node}{WAS_SKIPPED}{reason}"
 
     def outputs_of(self, node: str) -> ArtifactGroups | str:

@@ -31,6 +31,7 @@ from pipeline.reporter import Reporter
 from pipeline.scheduling import Progression, run_locally
 from pipeline.storage import Storage
 from pipeline.version import __version__
+from pipeline.wording import sentences
 from pipeline.workers import Workers
 
 RUNNERS = ("local", "beam")
@@ -234,12 +235,12 @@ def _result(info: RunInfo, progression: Progression, seconds: float) -> RunResul
         state, reason = RunState.FAILED, "; ".join(f"{outcome.node} failed: {outcome.reasons[0]}" for outcome in by_state[NodeState.FAILED])
     elif by_state[NodeState.BLOCKED]:
         first = by_state[NodeState.BLOCKED][0]
-        state, reason = RunState.BLOCKED, f"{first.node}: {'; '.join(first.verdict.reasons) if first.verdict else ''}"
+        state, reason = RunState.BLOCKED, f"{first.node}: {sentences(first.verdict.reasons if first.verdict else ())}"
     elif progression.interrupted:
         state, reason = RunState.INTERRUPTED, "stopped by the user"
     elif outcomes and all(outcome.state in (NodeState.CACHED, NodeState.SELECTED) for outcome in outcomes):
         reason = "nothing changed"
     elif by_state[NodeState.SKIPPED]:
         skipped = by_state[NodeState.SKIPPED]
-        reason = f"{', '.join(outcome.node for outcome in skipped)} skipped: {'; '.join(skipped[0].reasons)}"
+        reason = f"{', '.join(outcome.node for outcome in skipped)} skipped: {sentences(skipped[0].reasons)}"
     return RunResult(info.run, info.pipeline, state, reason, outcomes, seconds)

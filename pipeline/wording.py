@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 
@@ -32,3 +33,8 @@ def size(count: float) -> str:
 def counted(count: int, noun: str, plural: str = "") -> str:
     """Returns `1 run`, `1,000 runs`, `no anomalies`."""
     return f"{count:,} {noun}" if count == 1 else f"{f'{count:,}' if count else 'no'} {plural or noun + 's'}"
+
+
+def sentences(texts: Iterable[str]) -> str:
+    """Returns sentences as one line: `auc is 0.95; There is no baseline model`."""
+    return "; ".join(text.removesuffix(".") for text in texts)

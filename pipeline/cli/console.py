@@ -19,6 +19,7 @@ from pipeline.context import Progress
 from pipeline.driver import Action, Decision, RunInfo
 from pipeline.outcome import NodeState, Outcome, RunResult
 from pipeline.reporter import Reporter
+from pipeline.wording import sentences
 
 STYLES = {
     NodeState.DONE: ("✓", "green"),
@@ -34,7 +35,7 @@ STYLES = {
 
 def why(reasons: Sequence[str]) -> str:
     """Returns reasons in one line."""
-    return "; ".join(reasons)
+    return sentences(reasons)
 
 
 @dataclass

@@ -38,6 +38,7 @@ from pipeline.metadata import MetadataStore
 from pipeline.outcome import NodeState
 from pipeline.records import Run, RunState
 from pipeline.reports import RUNNING, NodeReport, nodes_of_run, run_as_json, run_seconds, short_parameters, shortened
+from pipeline.wording import sentences
 
 _STYLES = {
     RunState.DONE.value: "green",
@@ -239,7 +240,7 @@ def _node_table(found: Sequence[NodeReport]) -> Table:
             duration(known.seconds) if known and known.seconds else "",
             size(known.peak_memory) if known and known.peak_memory else "",
             report["verdict"]["kind"] if report["verdict"] else "",
-            Text(shortened(known.error if known and known.error else "; ".join(node.reasons), _REASON_WIDTH), style="dim"),
+            Text(shortened(known.error if known and known.error else sentences(node.reasons), _REASON_WIDTH), style="dim"),
         )
     return made
 
@@ -316,7 +317,7 @@ def _log_file(store: MetadataStore, run: Run, node: NodeReport) -> Path:
         else f"See the log of what was reused: cauce logs {origin.run} {origin.node}"
     )
     why = f"it was {node.state}" if known is not None else f"its state is '{node.state}'"
-    reasons = f": {'; '.join(node.reasons)}" if node.reasons else ""
+    reasons = f": {sentences(node.reasons)}" if node.reasons else ""
     raise UsageError(f"'{node.id}' wrote no log in run {run.id}; {why}{reasons}.", hint=hint)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.display import grid, paragraph, titled
 from pipeline.records import Execution, ExecutionState
 from pipeline.reports import node_state
+from pipeline.wording import sentences
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,6 @@ class Explanation:
             "steps": [step.as_json() for step in self.steps],
             "next": self.next,
         }
-
-
-def sentences(texts: Iterable[str]) -> str:
-    """Returns sentences as one."""
-    return "; ".join(text.removesuffix(".") for text in texts)
 
 
 def step_of(execution: Execution, role: str, outputs: Sequence[int] = ()) -> Step:

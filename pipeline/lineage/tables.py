@@ -24,6 +24,7 @@ from pipeline.metadata import Columns, MetadataStore
 from pipeline.records import MANUAL_RUN, Run
 from pipeline.reports import node_state_of, run_seconds, short_name
 from pipeline.storage import Storage
+from pipeline.wording import sentences
 
 _OWN_PROPERTIES = {"size": "size", "files": "file_count", "digest": "content_digest", "producer": "producer_component"}
 _INNER = frozenset({"nodes", "graph", "not_run", "reason"})
@@ -413,7 +414,7 @@ def _by_text(texts: Mapping[int, Property]) -> dict[str, list[int]]:
 
 
 def _sentences(texts: Mapping[int, Property]) -> dict[int, Value]:
-    return {id: "; ".join(json.loads(str(text) or "[]")) for id, text in texts.items()}
+    return {id: sentences(json.loads(str(text) or "[]")) for id, text in texts.items()}
 
 
 def _runs_in(names: Mapping[int, Property]) -> dict[int, Value]:

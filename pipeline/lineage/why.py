@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pipeline.artifacts import Artifact
-from pipeline.lineage.explanation import Explanation, Step, sentences, step_of
+from pipeline.lineage.explanation import Explanation, Step, step_of
 from pipeline.lineage.finding import Found, find_node
 from pipeline.lineage.why_model import explain_model, model_of, origin_of
 from pipeline.metadata import MetadataStore
@@ -19,6 +19,7 @@ from pipeline.outcome import NodeState
 from pipeline.records import SKIPPED, Execution, Run, RunState
 from pipeline.reports import RUNNING, NodeReport, nodes_of_run
 from pipeline.resolution import WAS_SKIPPED
+from pipeline.wording import sentences
 
 _CHANGED_INPUT = re.compile(r"\binput (\w+) (?:changed|is new|is gone)")
 _NAMED_NODE = re.compile(r"^(?:the run is blocked by )?([\w-]+)")

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from pipeline.artifacts import Artifact, ArtifactState
 from pipeline.extensions import serving
-from pipeline.lineage.explanation import Explanation, Step, sentences, step_of
+from pipeline.lineage.explanation import Explanation, Step, step_of
 from pipeline.lineage.graph import Direction, producers, walk
 from pipeline.lineage.serving import served_now
 from pipeline.metadata import MetadataStore
 from pipeline.records import EventKind, Execution, ExecutionState, RunState
+from pipeline.wording import sentences
 
 _JUDGED = ("blessed", "not blessed")
 _PUSHED = ("pushed", "not pushed")

@@ -20,6 +20,7 @@ from pipeline.records import MANUAL_RUN
 from pipeline.ui.plots import Plot, plot
 from pipeline.ui.render import segment
 from pipeline.ui.site import Site
+from pipeline.wording import sentences
 
 PER_PAGE = 100
 _HITS = 30
@@ -217,7 +218,7 @@ def _rollbacks(site: Site) -> list[Rollback]:
             int(execution.properties.get("restored_version") or 0),
             int(execution.properties.get("served_version") or 0),
             int(execution.properties.get("replaced_version") or 0),
-            "; ".join(execution.reasons),
+            sentences(execution.reasons),
         )
         for execution in reversed(done)
     ]
