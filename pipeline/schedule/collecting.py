@@ -74,6 +74,7 @@ class Collector:
     _looked: float = float("-inf")
     _store_looked: float = float("-inf")
     _store_time: int = -1
+    _moved: bool = True
 
     def __post_init__(self) -> None:
         self._folders = Folders(self.clock)
@@ -87,7 +88,7 @@ class Collector:
         cursors = self.state.cursors()
         known = {(watched.schedule.id, watched.trigger.key): watched for watched in self._watched}
         self.schedules = {schedule.id: schedule for schedule in self.state.schedules()}
-        self._clocked, self._due, self._watched = {}, [], []
+        self._clocked, self._due, self._watched, self._moved = {}, [], [], True
         for schedule in self.schedules.values():
             for trigger in schedule.triggers:
                 cursor, problem = cursors.get((schedule.id, trigger.key), ("null", ""))
@@ -136,14 +137,16 @@ class Collector:
         if not self._watched or not (told or moment - self._looked >= LOOK * 0.9):
             return
         self._looked = moment
-        changed = told | self._folders.look({path: time for watched in self._watched for path, time in watched.times.items()})
+        changed = told | self._folders.look(entry for watched in self._watched for entry in watched.times.items())
         store_changed = self._store_has_changed(moment)
         pause = max(_FULL_LOOK, _SHARE * sum(watched.cost for watched in self._watched))
         for watched in self._watched:
             due = moment >= watched.next or (store_changed and watched.reads_store) or not changed.isdisjoint(watched.times)
             if due and (look := self._look(watched, moment, pause)) is not None:
                 yield look
-        self._folders.watch({path for watched in self._watched for path in watched.times}, self.woken)
+        if self._moved:
+            self._moved = False
+            self._folders.watch({path for watched in self._watched for path in watched.times}, self.woken)
 
     def _look(self, watched: _Watched, moment: float, pause: float) -> Look | None:
         """Looks at a trigger; returns what there is to record, if there is anything."""
@@ -151,6 +154,7 @@ class Collector:
         before = self.clock.monotonic()
         look = self.watcher.look(watched.schedule, watched.trigger, watched.cursor, self.clock.now())
         watched.cost = self.clock.monotonic() - before
+        self._moved |= set(look.folders) != watched.times.keys()
         # A folder that was not known before the look gets no time, and is looked at once more.
         watched.times = {folder: times.get(folder, -1) for folder in look.folders}
         fresh = any(time > self.clock.now() * 1e6 - _FRESH for time in times.values())

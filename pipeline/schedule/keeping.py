@@ -63,8 +63,11 @@ class Keeper:
             return
         self._looked = moment
         schedules = self.state.schedules()
+        kept = self.state.kept()
         for schedule in schedules:
-            self.prune(schedule)
+            count, first = kept.get(schedule.id, (0, 0))
+            if count > _MOST_TICKS or (count and first < self._kept_since(schedule)):
+                self.prune(schedule)
         self.remove_logs(schedules)
         if idle and self._gc is None and self.clock.now() / 1000 - self._collected >= DAY:
             self._start_gc(schedules)
@@ -73,8 +76,7 @@ class Keeper:
         """Removes the ticks of a schedule that are too old, or too many; they stay counted."""
         if self._journal is None:
             return 0
-        before = self.clock.now() - round(schedule.policy.keep_history * DAY * 1000)
-        before = max(before, self.state.moment_of(schedule.id, _MOST_TICKS))
+        before = max(self._kept_since(schedule), self.state.moment_of(schedule.id, _MOST_TICKS))
         removed = 0
         for _ in range(_MOST_BATCHES):
             batch = self._journal.prune(schedule.id, before)
@@ -82,6 +84,9 @@ class Keeper:
             if not batch:
                 break
         return removed
+
+    def _kept_since(self, schedule: Schedule) -> int:
+        return self.clock.now() - round(schedule.policy.keep_history * DAY * 1000)
 
     def remove_logs(self, schedules: Collection[Schedule]) -> None:
         """Removes what runs printed longer ago than any schedule keeps its history."""

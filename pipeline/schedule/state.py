@@ -146,6 +146,13 @@ class State:
             query = select(own.decided).where(own.schedule == schedule).order_by(own.decided.desc()).offset(place).limit(1)
             return int(connection.execute(query).scalar() or 0)
 
+    def kept(self) -> dict[int, tuple[int, int]]:
+        """Returns how many ticks of each schedule are kept, and when the first of them was decided; only schedules that have any."""
+        own = tables.ticks.c
+        with self.reading() as connection:
+            rows = connection.execute(select(own.schedule, func.count(), func.min(own.decided)).group_by(own.schedule)).all()
+        return {schedule: (count, int(first)) for schedule, count, first in rows}
+
     def counts(self) -> dict[int, dict[str, int]]:
         """Returns how many ticks each schedule has had, by state; also those that are kept no longer."""
         found: dict[int, dict[str, int]] = {}
