@@ -101,8 +101,8 @@ def walk(
 def producers(store: MetadataStore, artifacts: Iterable[int]) -> dict[int, Event]:
     """Returns for each artifact the event of its origin: the first execution that had it as its output; later ones reused it."""
     found: dict[int, Event] = {}
-    for event in store.events_of_artifacts(artifacts):
-        if event.kind is EventKind.OUTPUT and (event.artifact not in found or event.execution < found[event.artifact].execution):
+    for event in store.events_of_artifacts(artifacts, EventKind.OUTPUT):
+        if event.artifact not in found or event.execution < found[event.artifact].execution:
             found[event.artifact] = event
     return found
 
@@ -147,11 +147,7 @@ def _walk_down(store: MetadataStore, lineage: Lineage, limit: int | None, depth:
     edges: dict[Event, None] = {}
     waiting = list(lineage.roots)
     for generation in itertools.count():
-        uses = [
-            event
-            for event in store.events_of_artifacts(waiting)
-            if event.kind is EventKind.INPUT and event.execution > since[event.artifact]
-        ]
+        uses = [event for event in store.events_of_artifacts(waiting, EventKind.INPUT) if event.execution > since[event.artifact]]
         if generation == depth:
             users = store.executions({event.execution for event in uses} - set(lineage.executions))
             working = {user.id for user in users if user.state is ExecutionState.COMPLETE}
