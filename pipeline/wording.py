@@ -36,5 +36,6 @@ def counted(count: int, noun: str, plural: str = "") -> str:
 
 
 def sentences(texts: Iterable[str]) -> str:
-    """Returns sentences as one line: `auc is 0.95; There is no baseline model`."""
-    return "; ".join(text.removesuffix(".") for text in texts)
+    """Returns sentences as one: `auc is 0.95; There is no baseline model.`; one alone stays as it is."""
+    *others, last = list(texts) or [""]
+    return "; ".join([*(text.removesuffix(".") for text in others), last])

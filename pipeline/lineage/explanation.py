@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +82,7 @@ class Explanation:
                 step.node,
                 step.run,
                 step.verdict or step.state,
-                sentences((*step.verdict_reasons, *filter(None, [step.error]), *step.reasons)),
+                unstopped((*step.verdict_reasons, *filter(None, [step.error]), *step.reasons)),
             )
             for step in self.steps
         ]
@@ -115,3 +115,8 @@ def step_of(execution: Execution, role: str, outputs: Sequence[int] = ()) -> Ste
         tuple(outputs),
         execution.log,
     )
+
+
+def unstopped(texts: Iterable[str]) -> str:
+    """Returns sentences as one without its full stop, for more may follow."""
+    return sentences(texts).removesuffix(".")

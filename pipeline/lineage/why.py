@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pipeline.artifacts import Artifact
-from pipeline.lineage.explanation import Explanation, Step, step_of
+from pipeline.lineage.explanation import Explanation, Step, step_of, unstopped
 from pipeline.lineage.finding import Found, find_node
 from pipeline.lineage.why_model import explain_model, model_of, origin_of
 from pipeline.metadata import MetadataStore
@@ -19,7 +19,6 @@ from pipeline.outcome import NodeState
 from pipeline.records import SKIPPED, Execution, Run, RunState
 from pipeline.reports import RUNNING, NodeReport, nodes_of_run
 from pipeline.resolution import WAS_SKIPPED
-from pipeline.wording import sentences
 
 _CHANGED_INPUT = re.compile(r"\binput (\w+) (?:changed|is new|is gone)")
 _NAMED_NODE = re.compile(r"^(?:the run is blocked by )?([\w-]+)")
@@ -118,7 +117,7 @@ def _run(store: MetadataStore, run: Run) -> Explanation:
     left = [node for node in nodes.by_id.values() if node.state == NodeState.NOT_RUN.value]
     verdicts = [node for node in telling if node.execution and node.execution.verdict and node.execution.verdict not in _UNTOLD]
     answer = [f"{_ENDS[run.state]}{f': {run.reason}' if run.reason else '.'}"]
-    told = [(f"{node.id}: {node.execution.verdict}", sentences(node.execution.verdict_reasons)) for node in verdicts if node.execution]
+    told = [(f"{node.id}: {node.execution.verdict}", unstopped(node.execution.verdict_reasons)) for node in verdicts if node.execution]
     answer += [f"{decided}: {reasons}" for decided, reasons in told if reasons.split("; ")[0] not in run.reason]
     answer += [f"So {', '.join(node.id for node in left)} did not run."] if left else []
     failed = next((node for node in telling if node.state in (NodeState.FAILED.value, NodeState.BLOCKED.value)), None)
@@ -157,16 +156,16 @@ def _unsaid(node: NodeReport) -> str:
 def _answer(node: NodeReport, steps: Sequence[Step]) -> tuple[str, ...]:
     known = node.execution
     blocked = known is not None and node.state == NodeState.BLOCKED.value
-    told = [known.error.splitlines()[0]] if known is not None and known.error else [sentences(node.reasons) or _unsaid(node)]
+    told = [known.error.splitlines()[0]] if known is not None and known.error else [unstopped(node.reasons) or _unsaid(node)]
     if known is not None and blocked:
-        told = [sentences(known.verdict_reasons), f"It ran because {told[0]}"]
+        told = [unstopped(known.verdict_reasons), f"It ran because {told[0]}"]
     root = steps[-1] if len(steps) > 1 and steps[-1].role.startswith("because") else None
     if root is not None and (root.reasons or root.error):
         told.append(
-            f"It comes from {root.node}: {root.error.splitlines()[0] if root.error else sentences(root.verdict_reasons or root.reasons)}"
+            f"It comes from {root.node}: {root.error.splitlines()[0] if root.error else unstopped(root.verdict_reasons or root.reasons)}"
         )
     if known is not None and known.verdict and not blocked and node.state != NodeState.SKIPPED.value:
-        told.append(f"It decided: {known.verdict}: {sentences(known.verdict_reasons)}")
+        told.append(f"It decided: {known.verdict}: {unstopped(known.verdict_reasons)}")
     return tuple(told)
 
 
@@ -188,7 +187,7 @@ def _execution(store: MetadataStore, execution: Execution) -> Explanation:
         return _node(store, run, node)
     step = step_of(execution, "it", [event.artifact for event in store.events_of_executions([execution.id]) if event.kind.is_output])
     question = _QUESTIONS.get(step.state, "Why is {} as it is?").format(execution.node)
-    told = sentences(execution.reasons) or execution.error or "no reason is recorded"
+    told = unstopped(execution.reasons) or execution.error or "no reason is recorded"
     return Explanation(f"execution {execution.id}", question, (told,), (step,), f"cauce runs show {execution.run}")
 
 
@@ -203,6 +202,6 @@ def _artifact(store: MetadataStore, artifact: Artifact) -> Explanation:
             name, f"Why is there {name}?", ("Nothing is known of how it was made.",), (), f"cauce artifacts show {artifact.id}"
         )
     explanation = _execution(store, origin)
-    verdict = f"{origin.node} decided: {origin.verdict}: {sentences(origin.verdict_reasons)}" if origin.verdict else ""
-    answer = (f"{origin.node} made it in run {origin.run}: {sentences(origin.reasons)}", *([verdict] if verdict else []))
+    verdict = f"{origin.node} decided: {origin.verdict}: {unstopped(origin.verdict_reasons)}" if origin.verdict else ""
+    answer = (f"{origin.node} made it in run {origin.run}: {unstopped(origin.reasons)}", *([verdict] if verdict else []))
     return Explanation(name, f"Why is there {name}?", answer, explanation.steps, f"cauce lineage {artifact.id}")

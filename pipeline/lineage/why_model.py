@@ -9,12 +9,11 @@ from pathlib import Path
 
 from pipeline.artifacts import Artifact, ArtifactState
 from pipeline.extensions import serving
-from pipeline.lineage.explanation import Explanation, Step, step_of
+from pipeline.lineage.explanation import Explanation, Step, step_of, unstopped
 from pipeline.lineage.graph import Direction, producers, walk
 from pipeline.lineage.serving import served_now
 from pipeline.metadata import MetadataStore
 from pipeline.records import EventKind, Execution, ExecutionState, RunState
-from pipeline.wording import sentences
 
 _JUDGED = ("blessed", "not blessed")
 _PUSHED = ("pushed", "not pushed")
@@ -62,7 +61,7 @@ class _Use:
 
     @property
     def told(self) -> str:
-        return f"{self.execution.node}: {self.verdict}: {sentences(self.execution.verdict_reasons)}"
+        return f"{self.execution.node}: {self.verdict}: {unstopped(self.execution.verdict_reasons)}"
 
     @property
     def step(self) -> Step:
@@ -79,7 +78,7 @@ def explain_model(store: MetadataStore, model: Artifact, asked: Artifact) -> Exp
     answer = [f"It is served now at {', '.join(served)}."] if served else _instead(store, uses)
     answer += [use.told for verdicts in (_PUSHED, _JUDGED) if (use := _newest(uses, verdicts)) is not None]
     answer += [] if uses else [_unjudged(store, model, origin)]
-    answer += [f"{origin.node} made it in run {origin.run}: {sentences(origin.reasons)}"] if origin is not None else []
+    answer += [f"{origin.node} made it in run {origin.run}: {unstopped(origin.reasons)}"] if origin is not None else []
     made = [step_of(origin, "made it", [model.id or 0])] if origin is not None else []
     return Explanation(
         f"{asked.type_name} {asked.id}" + (f" (of Model {model.id})" if asked is not model else ""),
@@ -109,7 +108,7 @@ def _question(last: Mapping[str, _Use], pushed: _Use | None, served: Sequence[st
 def _instead(store: MetadataStore, uses: Sequence[_Use]) -> list[str]:
     """Says what is served where a model was, and why it was taken back."""
     told = [
-        f"It was withdrawn by a rollback: {sentences(use.execution.verdict_reasons)}"
+        f"It was withdrawn by a rollback: {unstopped(use.execution.verdict_reasons)}"
         for use in [_newest(uses, [_WITHDRAWN])]
         if use is not None
     ]
