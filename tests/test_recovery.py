@@ -150,6 +150,8 @@ def test_run_killed_while_an_output_is_half_written_is_put_right_and_resumed(pro
 
 
 def sleep_in_children(folder: Path) -> None:
+    # A shell that starts the tests in the background lets them ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     source = Source()
     other = Sleeping(source, id="other", pids=str(folder / "others"))
     ran = Project(folder).run(Sleeping(source, pids=str(folder / "pids")), NearDoubler(other))
