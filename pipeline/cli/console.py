@@ -33,11 +33,6 @@ STYLES = {
 }
 
 
-def why(reasons: Sequence[str]) -> str:
-    """Returns reasons in one line."""
-    return sentences(reasons)
-
-
 @dataclass
 class _Row:
     state: str = "waits"
@@ -118,7 +113,7 @@ class LiveReporter(Reporter):
                 Text(row.state, style=row.style),
                 "" if elapsed is None else duration(elapsed),
                 size(row.memory) if row.memory else "",
-                Text((str(row.progress or "") if running else "") or why(row.reasons), style="dim"),
+                Text((str(row.progress or "") if running else "") or sentences(row.reasons), style="dim"),
             )
         return Group(Text(self._title, style="bold"), table)
 
@@ -142,7 +137,7 @@ class LineReporter(Reporter):
 
     def node_decided(self, node: str, decision: Decision) -> None:
         if decision.action is Action.RUN:
-            self._say(f"{node} runs: {why(decision.reasons)}")
+            self._say(f"{node} runs: {sentences(decision.reasons)}")
 
     def node_progress(self, node: str, progress: Progress) -> None:
         now = time.monotonic()
@@ -165,8 +160,8 @@ def _told(outcome: Outcome) -> str:
     if outcome.error is not None:
         return outcome.error.message
     if outcome.verdict is not None:
-        return f"{outcome.verdict.kind}: {why(outcome.verdict.reasons)}"
-    return why(outcome.reasons)
+        return f"{outcome.verdict.kind}: {sentences(outcome.verdict.reasons)}"
+    return sentences(outcome.reasons)
 
 
 class JsonReporter(Reporter):

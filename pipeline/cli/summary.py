@@ -12,13 +12,14 @@ from rich.text import Text
 
 from pipeline.artifacts import Artifact
 from pipeline.cli.common import duration, size, table
-from pipeline.cli.console import STYLES, why
+from pipeline.cli.console import STYLES
 from pipeline.definition import Pipeline
 from pipeline.driver import Action
 from pipeline.errors import CauceError
 from pipeline.outcome import NodeState, Outcome, RunResult
 from pipeline.planning import PlannedNode
 from pipeline.records import RunState
+from pipeline.wording import sentences
 
 _REFUSALS = ("blocked", "not blessed", "not pushed")
 _ACTIONS = {Action.RUN: "green", Action.CACHED: "cyan", Action.WAIT: "yellow", Action.SKIP: "yellow", Action.SELECT: "cyan"}
@@ -30,7 +31,7 @@ def plan_table(nodes: Sequence[PlannedNode]) -> Table:
     for node in nodes:
         action = node.decision.action
         word = {Action.RUN: "run", Action.CACHED: "reuse", Action.WAIT: "perhaps run", Action.SKIP: "be skipped", Action.SELECT: "select"}
-        made.add_row(node.node, Text(word.get(action, action.value), style=_ACTIONS.get(action, "")), why(node.decision.reasons))
+        made.add_row(node.node, Text(word.get(action, action.value), style=_ACTIONS.get(action, "")), sentences(node.decision.reasons))
     return made
 
 
@@ -82,7 +83,7 @@ def _node_table(result: RunResult) -> Table:
     for outcome in result.outcomes:
         sign, style = STYLES[outcome.state]
         memory = size(outcome.peak_memory) if outcome.peak_memory else ""
-        reasons = "" if outcome.state is NodeState.FAILED else why(outcome.reasons)
+        reasons = "" if outcome.state is NodeState.FAILED else sentences(outcome.reasons)
         made.add_row(
             Text(sign, style=style),
             outcome.node,

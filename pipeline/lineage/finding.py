@@ -280,7 +280,7 @@ def _served(store: MetadataStore, file: Path) -> Artifact:
     if model is None:
         raise UsageError(f"{file} names the model '{name}' ({id}), which this metadata store does not know.", hint=OTHER_STORE)
     version = str(file.parent.parent)
-    uses = [event.execution for event in store.events_of_artifacts([id]) if not event.kind.is_output]
+    uses = [event.execution for event in store.events_of_artifacts([id], EventKind.INPUT)]
     made = store.artifacts(event.artifact for event in store.events_of_executions(uses) if event.kind.is_output)
     pushed = [artifact for artifact in made if artifact.properties.get("pushed_destination") == version]
     return pushed[-1] if pushed else model

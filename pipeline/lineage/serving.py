@@ -13,6 +13,7 @@ from pipeline.errors import DataError
 from pipeline.extensions import serving
 from pipeline.lineage.graph import Lineage
 from pipeline.metadata import MetadataStore
+from pipeline.records import EventKind
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,7 @@ def served_now(store: MetadataStore, lineage: Lineage) -> dict[int, tuple[str, .
 
 def judgements(store: MetadataStore, models: Sequence[int]) -> dict[int, Judgement]:
     """Returns what was found out about models, by number."""
-    judged = {
-        event.execution: event.artifact for event in store.events_of_artifacts(models) if not event.kind.is_output and event.key == "model"
-    }
+    judged = {event.execution: event.artifact for event in store.events_of_artifacts(models, EventKind.INPUT) if event.key == "model"}
     events = [event for event in store.events_of_executions(judged) if event.kind.is_output]
     artifacts = {artifact.id or 0: artifact for artifact in store.artifacts(event.artifact for event in events)}
     made: dict[int, dict[int, list[Artifact]]] = defaultdict(lambda: defaultdict(list))

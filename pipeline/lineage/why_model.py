@@ -143,7 +143,7 @@ def _unjudged(store: MetadataStore, model: Artifact, origin: Execution | None) -
 
 def _uses(store: MetadataStore, model: Artifact) -> list[_Use]:
     """Returns what decided about a model, oldest first; what only repeats an earlier decision is left out."""
-    keys = {event.execution: event.key for event in store.events_of_artifacts([model.id or 0]) if event.kind is EventKind.INPUT}
+    keys = {event.execution: event.key for event in store.events_of_artifacts([model.id or 0], EventKind.INPUT)}
     found = store.executions(execution for execution, key in keys.items() if key in _USES)
     known = [use for use in found if use.state is not ExecutionState.CACHED and (use.verdict or use.error)]
     made = _made(store, known)

@@ -218,7 +218,7 @@ class MetadataStore:
 
     def _used(self) -> set[int]:
         ids = [record.id for record in self._call(lambda store: store.get_artifacts())]
-        return {event.artifact for event in self.events_of_artifacts(ids) if event.kind is EventKind.INPUT}
+        return {event.artifact for event in self.events_of_artifacts(ids, EventKind.INPUT)}
 
     def update_artifacts(self, artifacts: Sequence[Artifact]) -> None:
         """Writes state and properties of artifacts that are in the store."""

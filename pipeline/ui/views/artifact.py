@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.artifacts import Artifact, ArtifactState
 from pipeline.errors import DataError
 from pipeline.lineage.graph import producers
-from pipeline.records import Execution
+from pipeline.records import EventKind, Execution
 from pipeline.reports import node_state
 from pipeline.storage import damage
 from pipeline.ui.site import Site
@@ -134,7 +134,7 @@ def _maker(site: Site, id: int) -> Execution | None:
 
 
 def _uses(site: Site, id: int) -> tuple[tuple[Use, ...], int]:
-    events = [event for event in site.store.events_of_artifacts([id]) if not event.kind.is_output]
+    events = site.store.events_of_artifacts([id], EventKind.INPUT)
     shown = sorted(events, key=lambda event: -event.execution)[:_MOST_USES]
     known = {execution.id: execution for execution in site.store.executions(event.execution for event in shown)}
     uses = tuple(
